@@ -1,0 +1,56 @@
+# Retort. `make help` lists what there is.
+#   make deps | all | test | demo | bench | format | install | clean
+# Every source under kernels engine losses models data distill becomes one library; build/retort is the program.
+
+CXX     ?= g++
+ARCH    ?= native
+PREFIX  ?= /usr/local
+BUILD   ?= build
+OPT     ?= -O3
+VERSION := 0.1.0
+
+CXXFLAGS += -std=c++20 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast
+CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -I. -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
+LDLIBS   = -ldnnl -lfmt -lsentencepiece -lz -lxxhash
+
+PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
+           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3-minimal
+
+ROOMS = kernels engine losses models data distill
+SRC   = $(filter-out distill/main.cpp,$(wildcard $(ROOMS:%=%/*.cpp)))
+OBJ   = $(SRC:%.cpp=$(BUILD)/%.o)
+LIB   = $(BUILD)/libretort.a
+TESTS = $(wildcard tests/*.cpp tests/*/*.cpp)
+BENCH = $(wildcard bench/*.cpp)
+DEVICE_SRC = $(shell grep -l 'kernels/launch.h\|engine/map.h' $(SRC) /dev/null)
+
+.PHONY: all deps test demo bench format check-format install clean help nvcc-check
+all: deps $(BUILD)/retort  ## build the program, build/retort
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Asks dpkg for each package and installs what is missing, through sudo when not root.
+deps:  ## install the missing Debian packages
+	@if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then \
+	  [ "$(DEPS)" = skip ] || { echo "make deps: no apt-get here. Needed: $(PACKAGES). Then: make DEPS=skip"; exit 1; }; \
+	else missing=; for p in $(PACKAGES); do \
+	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	  if [ -n "$$missing" ]; then echo "installing:$$missing"; \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi; fi
+
+$(BUILD)/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -c $< -o $@
+$(LIB): $(OBJ)
+	@rm -f $@
+	@ar rcs $@ $^
+$(BUILD)/retort: $(BUILD)/distill/main.o $(LIB)
+	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
+$(BUILD)/tests/run: $(TESTS:%.cpp=$(BUILD)/%.o) $(LIB)
+	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
+$(BUILD)/bench/run: $(BENCH:%.cpp=$(BUILD)/%.o) $(LIB)
+	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
