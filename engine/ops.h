@@ -1,0 +1,93 @@
+// The operators. Each computes and records its backward; shapes stand in the alphabet B batch,
+// T target length, S source length, C channels, V vocabulary, H heads, D head size. Every operator
+// throws std::invalid_argument naming itself and the shapes when they do not fit, takes float32 or
+// float64, and accepts strided views.
+#pragma once
+#include "engine/tape.h"
+#include "kernels/random.h"
+
+namespace retort {
+
+// Elementwise, with broadcasting (numpy's rules). engine/op_binary.cpp
+Tensor add(const Tensor& a, const Tensor& b);
+Tensor sub(const Tensor& a, const Tensor& b);
+Tensor mul(const Tensor& a, const Tensor& b);
+Tensor div(const Tensor& a, const Tensor& b);
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+/// x += y for equal shapes, outside the tape.
+void add_in_place(const Tensor& x, const Tensor& y);
+
+// Elementwise functions of one tensor. engine/op_unary.cpp
+Tensor scale(const Tensor& x, double factor, double shift = 0);  ///< factor x + shift
+Tensor exp(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor relu(const Tensor& x);
+Tensor silu(const Tensor& x);       ///< x sigmoid(x)
+Tensor gelu(const Tensor& x);       ///< x Phi(x), Phi the normal distribution function
+Tensor gelu_tanh(const Tensor& x);  ///< x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), GPT-2's form
+/// x where mask (i32, broadcastable to x) is 0, `value` elsewhere.
+Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);
+/// Zeroes each element with probability p and divides the others by 1 - p. x is (B, ...): the draw
+/// of element i of sequence b depends on (key, b, i) only.
+Tensor dropout(const Tensor& x, double p, const RandomKey& key);
+
+// Views and copies. engine/op_view.cpp
+Tensor contiguous(const Tensor& x);                             ///< x itself when it already is
+Tensor reshape(const Tensor& x, Shape shape);                   ///< one extent may be -1
+Tensor transpose(const Tensor& x, int a = -2, int b = -1);      ///< a view
+Tensor slice(const Tensor& x, int dim, int start, int length);  ///< a view
+Tensor expand(const Tensor& x, Shape shape);                    ///< a broadcast view
+Tensor concat(const std::vector<Tensor>& parts, int dim);
+
+// Reductions over one dimension, which disappears. engine/op_reduce.cpp
+Tensor sum(const Tensor& x);  ///< of all elements, shape (1)
+Tensor mean(const Tensor& x);
+Tensor sum(const Tensor& x, int dim);
+Tensor mean(const Tensor& x, int dim);
+Tensor max(const Tensor& x, int dim);  ///< the gradient goes to the first maximum
+/// Sums the broadcast dimensions of `x` away, down to `shape`: the backward of broadcasting.
+Tensor sum_to(const Tensor& x, const Shape& shape);
+
+// Rows: over the last dimension. engine/op_softmax.cpp, engine/op_norm.cpp
+Tensor softmax(const Tensor& x);
+Tensor log_softmax(const Tensor& x);
+Tensor logsumexp(const Tensor& x);  ///< (..., V) -> (...)
+/// (x - mean) / sqrt(var + eps) gain + bias; gain and bias (C).
+Tensor layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, double eps = 1e-5);
+/// x / sqrt(mean(x^2) + eps) gain; gain (C).
+Tensor rms_norm(const Tensor& x, const Tensor& gain, double eps = 1e-6);
+
+// Products. engine/op_matmul.cpp
+/// (..., m, k) x (..., k, n) -> (..., m, n); leading dimensions equal, or b (k, n) for all of a's
+/// rows; transposed views cost no copy.
+Tensor matmul(const Tensor& a, const Tensor& b);
+/// x W^T + b for x (..., I), W (O, I), b (O) or undefined -> (..., O).
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+// Indices, i32. engine/op_index.cpp
+/// table (V, C), ids of any shape -> (ids..., C); an id outside [0, V) is an error.
+Tensor embedding(const Tensor& table, const Tensor& ids);
+/// x (..., V), ids (...) -> x[..., ids[...]] (...).
+Tensor gather(const Tensor& x, const Tensor& ids);
+
+struct Attention {
+  bool causal = false;  ///< query i sees keys j <= i + (S - T)
+  Tensor lengths;       ///< i32 (B): sequence b has keys j < lengths[b]; undefined: all
+  double scale = 0;     ///< 0 means 1 / sqrt(D)
+  Tensor bias;  ///< (H, T + S - 1): bias[h, j - i + T - 1] is added to the scaled score (i, j)
+  double dropout = 0;  ///< of the attention probabilities
+  RandomKey key;
+};
+/// Scaled dot-product attention. q (B, T, H, D), k and v (B, S, K, D) with H a multiple of K
+/// (grouped heads) -> (B, T, H, D). Scores exist one tile at a time. A query that sees no key gives
+/// zeros. engine/op_attention.cpp
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attention& options = {});
+/// Rotary positions (Su et al. 2021, half-split form): rotates x (B, T, H, D) at positions i32 (B,
+/// T).
+Tensor rotary(const Tensor& x, const Tensor& positions, double base = 10000);
+
+}  // namespace retort

@@ -1,0 +1,85 @@
+#include "engine/tape.h"
+
+#include <algorithm>
+#include <set>
+
+#include "engine/ops.h"
+
+namespace retort {
+namespace {
+
+thread_local int quiet = 0;
+thread_local long operators = 0;
+
+// Adds in place into a parameter's buffer, which the optimizer holds; elsewhere starts with the
+// first.
+void arrive(Node& node, const Tensor& g) {
+  CHECK(g.shape == node.shape, std::string("backward: gradient of shape ") + text(g.shape) +
+                                   " for output of " + node.name + " with shape " +
+                                   text(node.shape));
+  if (node.order == 0) {
+    if (!node.grad.defined()) node.grad = Tensor::zeros(g.shape, g.dtype, g.device());
+    add_in_place(node.grad, g);
+  } else {
+    node.grad = node.grad.defined() ? add(node.grad, g) : g;
+  }
+}
+
+}  // namespace
+
+NoGrad::NoGrad() { quiet++; }
+NoGrad::~NoGrad() { quiet--; }
+
+Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, Backward back) {
+  y.node = nullptr;
+  if (quiet ||
+      std::none_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return bool(x.node); }))
+    return y;
+  std::vector<std::shared_ptr<Node>> nodes;
+  for (const Tensor& x : inputs) nodes.push_back(x.node);
+  y.node = std::make_shared<Node>(
+      Node{name, ++operators, std::move(nodes), std::move(back), {}, y.shape});
+  return y;
+}
+
+Tensor parameter(Tensor x) {
+  x.node = std::make_shared<Node>(Node{"parameter", 0, {}, {}, {}, x.shape});
+  return x;
+}
+
+Tensor grad(const Tensor& parameter) {
+  CHECK(parameter.node, "grad: this tensor wants no gradient");
+  Tensor& g = parameter.node->grad;
+  if (!g.defined()) g = Tensor::zeros(parameter.shape, parameter.dtype, parameter.device());
+  return g;
+}
+
+void backward(const Tensor& y, const Tensor& dy) {
+  CHECK(y.node, "backward: nothing recorded; no input wants a gradient, or NoGrad was on");
+  CHECK(dy.defined() || y.size() == 1,
+        "backward: shape " + text(y.shape) + " is no scalar: give the upstream gradient");
+  NoGrad no_tape;
+  auto later = [](const auto& a, const auto& b) { return a->order > b->order; };
+  std::set<std::shared_ptr<Node>, decltype(later)> queue(later);
+  arrive(*y.node, dy.defined() ? dy : Tensor::full(y.shape, 1, y.dtype, y.device()));
+  if (y.node->order) queue.insert(y.node);
+  while (!queue.empty()) {
+    std::shared_ptr<Node> node = *queue.begin();
+    queue.erase(queue.begin());
+    CHECK(node->back, std::string("backward: operator ") + node->name +
+                          " has no backward, or its tape was used and freed");
+    Grads g = node->back(node->grad);
+    node->grad = {};
+    node->back = {};  // frees what the closure held
+    for (size_t i = 0; i < node->inputs.size() && i < g.size(); i++) {
+      const std::shared_ptr<Node>& input = node->inputs[i];
+      if (!input || !g[i].defined()) continue;
+      arrive(*input, g[i]);
+      if (input->order) queue.insert(input);
+      g[i] = {};
+    }
+    node->inputs.clear();
+  }
+}
+
+}  // namespace retort

@@ -1,0 +1,132 @@
+#include "engine/tensor.h"
+
+#include "engine/ops.h"
+
+namespace retort {
+
+void fail(const std::string& what) { throw std::invalid_argument(what); }
+
+std::string text(const std::vector<int>& shape) {
+  std::string s = "(";
+  for (size_t i = 0; i < shape.size(); i++) s += (i ? ", " : "") + std::to_string(shape[i]);
+  return s + ")";
+}
+
+size_t size_of(Dtype dtype) { return dtype == Dtype::f64 ? 8 : 4; }
+const char* name_of(Dtype dtype) {
+  return dtype == Dtype::f32 ? "f32" : dtype == Dtype::f64 ? "f64" : "i32";
+}
+
+Storage::Storage(Device device, size_t bytes)
+    : device(device), data(cached_allocate(device, bytes)), bytes(bytes) {}
+
+Storage::~Storage() {
+  if (!owner) cached_free(device, data, bytes);
+}
+
+void Storage::move_into(const std::shared_ptr<Storage>& into, size_t offset) {
+  CHECK(!owner && offset + bytes <= into->bytes, "Storage::move_into: does not fit");
+  void* place = static_cast<char*>(into->data) + offset;
+  device_copy(device, place, device, data, bytes);
+  cached_free(device, data, bytes);
+  data = place;
+  owner = into;
+}
+
+Tensor::Tensor(Shape s, Dtype t, Device device) : shape(std::move(s)), dtype(t) {
+  strides.resize(shape.size());
+  size_t n = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    CHECK(shape[i] >= 0, "Tensor: negative size in shape " + text(shape));
+    strides[i] = n;
+    n *= size_t(shape[i]);
+  }
+  storage = std::make_shared<Storage>(device, n * size_of(t));
+}
+
+size_t Tensor::size() const {
+  size_t n = 1;
+  for (int d : shape) n *= size_t(d);
+  return n;
+}
+
+bool Tensor::is_contiguous() const {
+  size_t n = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    if (shape[i] != 1 && strides[i] != n) return false;
+    n *= size_t(shape[i]);
+  }
+  return true;
+}
+
+Tensor Tensor::detach() const {
+  Tensor y = *this;
+  y.node = nullptr;
+  return y;
+}
+
+namespace {
+template <class T, class From>
+Tensor upload(const std::vector<From>& values, Shape shape, Device device) {
+  Tensor y(std::move(shape), dtype_of<T>(), device);
+  CHECK(values.size() == y.size(),
+        "Tensor::from: " + std::to_string(values.size()) + " values for shape " + text(y.shape));
+  std::vector<T> v(values.begin(), values.end());
+  device_copy(device, y.data<T>(), Device::cpu, v.data(), v.size() * sizeof(T));
+  return y;
+}
+template <class T>
+std::vector<T> download(const Tensor& x) {
+  std::vector<T> v(x.size());
+  device_copy(Device::cpu, v.data(), x.device(), x.data<T>(), v.size() * sizeof(T));
+  return v;
+}
+}  // namespace
+
+Tensor Tensor::from(const std::vector<double>& values, Shape shape, Dtype dtype, Device device) {
+  if (dtype == Dtype::f64) return upload<double>(values, std::move(shape), device);
+  if (dtype == Dtype::i32) return upload<int>(values, std::move(shape), device);
+  return upload<float>(values, std::move(shape), device);
+}
+Tensor Tensor::from(const std::vector<int>& values, Shape shape, Device device) {
+  return upload<int>(values, std::move(shape), device);
+}
+Tensor Tensor::zeros(Shape shape, Dtype dtype, Device device) {
+  Tensor y(std::move(shape), dtype, device);
+  device_zero(device, y.storage->data, y.size() * size_of(dtype));
+  return y;
+}
+Tensor Tensor::full(Shape shape, double value, Dtype dtype, Device device) {
+  Tensor y(std::move(shape), dtype, device);
+  return from(std::vector<double>(y.size(), value), y.shape, dtype, device);
+}
+Tensor Tensor::to(Dtype t) const {
+  NoGrad quiet;
+  return t == dtype ? contiguous(detach()) : from(values(), shape, t, device());
+}
+
+std::vector<double> Tensor::values() const {
+  NoGrad quiet;
+  Tensor x = contiguous(detach());
+  if (dtype == Dtype::f64) return download<double>(x);
+  if (dtype == Dtype::i32) {
+    std::vector<int> v = download<int>(x);
+    return {v.begin(), v.end()};
+  }
+  std::vector<float> v = download<float>(x);
+  return {v.begin(), v.end()};
+}
+std::vector<int> Tensor::ints() const {
+  NoGrad quiet;
+  return download<int>(contiguous(detach()));
+}
+double Tensor::item() const {
+  CHECK(size() == 1, "item: expected one number, got shape " + text(shape));
+  return values()[0];
+}
+void Tensor::wrong_type(Dtype asked) const {
+  fail(std::string("tensor ") + text(shape) + " is " + name_of(dtype) + ", used as " +
+       name_of(asked));
+}
+
+}  // namespace retort
