@@ -1,0 +1,41 @@
+// Divergences between teacher and student distributions, row by row, from logits:
+// p = softmax(teacher / T), q = softmax(student / T). No T^2 factor is applied anywhere.
+#pragma once
+#include "engine/ops.h"
+
+namespace retort {
+
+/// What to do where the teacher's probability is exactly 0 and the loss divides by it.
+enum class ZeroPolicy { error, floor, ignore };
+
+struct DivergenceOptions {
+  double temperature = 1;
+  Tensor mask;  ///< i32 (N): rows with 0 are skipped, their loss and gradient are 0; undefined: all
+                ///< rows
+  ZeroPolicy zero = ZeroPolicy::error;
+  double floor = -30;  ///< log p is at least this under ZeroPolicy::floor
+};
+
+/// A parsed name, "kl" or "gjs:0.15".
+struct DivergenceName {
+  std::string name;
+  double parameter = 0;
+  bool has_parameter = false;
+};
+
+/// Registered divergences: name, its formula in one line, whether and which parameter it takes.
+struct DivergenceInfo {
+  std::string name, formula, parameter;
+  double default_parameter = 0;
+};
+const std::vector<DivergenceInfo>& divergences();
+
+/// Parses and checks against the registry; an unknown name is an error that names the nearest one.
+DivergenceName parse_divergence(const std::string& text);
+
+/// D of each row of teacher and student logits (N, V) -> (N); differentiable in the student only.
+/// Logits may be -inf; NaN and +inf are refused, naming row and token.
+Tensor divergence(const DivergenceName& name, const Tensor& teacher, const Tensor& student,
+                  const DivergenceOptions& options = {});
+
+}  // namespace retort

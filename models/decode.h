@@ -1,0 +1,25 @@
+// Batched decoding with a KV cache: greedy, beam search, ancestral sampling with top-k and top-p.
+#pragma once
+#include "models/model.h"
+
+namespace retort {
+
+struct DecodeOptions {
+  std::string method = "greedy";  ///< greedy, beam, sample
+  int beams = 4;
+  double length_penalty = 1;             ///< beam: log-probability / length^penalty
+  double temperature = 1;                ///< sample
+  int top_k = 0;                         ///< sample: 0 = all
+  double top_p = 1;                      ///< sample: smallest set of tokens with this mass
+  int min_length = 0, max_length = 128;  ///< in generated tokens, end token included
+  RandomKey key;  ///< sample: row b draws from sequence key.sequence + b, so the samples do not
+                  ///< depend on the batch
+  std::vector<int>
+      sequences;  ///< sample: sequence number of each row, where rows are not consecutive
+};
+
+/// The generated token ids of each row, without prompt, start and end token.
+std::vector<std::vector<int>> decode(const Model& model, const Inputs& inputs,
+                                     const DecodeOptions& options);
+
+}  // namespace retort
