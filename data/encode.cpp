@@ -1,0 +1,112 @@
+// Text to pairs of token ids: lengths checked, labels looked up, language model text cut into
+// blocks.
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <stdexcept>
+
+#include "data/batch.h"
+
+namespace retort {
+namespace {
+
+int class_of(const std::string& label, const std::vector<std::string>& labels, size_t example) {
+  auto found = std::find(labels.begin(), labels.end(), label);
+  if (found == labels.end())
+    throw std::runtime_error(fmt::format("example {}: label '{}' is not one of: {}", example, label,
+                                         fmt::join(labels, ", ")));
+  return found - labels.begin();
+}
+
+float number_of(const std::string& label, size_t example) {
+  float value = 0;
+  const char* end = label.data() + label.size();
+  auto [at, error] = std::from_chars(label.data(), end, value);
+  if (error != std::errc() || at != end)
+    throw std::runtime_error(fmt::format("example {}: label '{}' is not a number", example, label));
+  return value;
+}
+
+// Both texts of a sentence pair with the eos between them, or the one there is.
+std::vector<int> encode_source(const std::string& text, const Tokenizer& tokenizer) {
+  size_t tab = text.find('\t');
+  if (tab == std::string::npos) return tokenizer.encode(text);
+  std::vector<int> ids = tokenizer.encode(std::string_view(text).substr(0, tab));
+  ids.push_back(tokenizer.eos());
+  for (int id : tokenizer.encode(std::string_view(text).substr(tab + 1))) ids.push_back(id);
+  return ids;
+}
+
+// Cuts the targets, each ended by eos, into blocks of `length` labels; the last one may be shorter.
+std::vector<Pair> cut_blocks(const std::vector<Pair>& lines, const Tokenizer& tokenizer,
+                             int length) {
+  std::vector<int> stream = {tokenizer.bos()};
+  for (const Pair& line : lines) {
+    stream.insert(stream.end(), line.target.begin(), line.target.end());
+    stream.push_back(tokenizer.eos());
+  }
+  std::vector<Pair> blocks;
+  for (size_t begin = 0; begin + 1 < stream.size(); begin += length) {
+    size_t end = std::min(begin + length + 1, stream.size());
+    blocks.push_back({{}, {stream.begin() + begin, stream.begin() + end}, int(blocks.size()), 0});
+  }
+  return blocks;
+}
+
+}  // namespace
+
+std::vector<std::string> label_names(const Corpus& corpus) {
+  std::set<std::string> names;
+  for (const Example& example : corpus.examples) names.insert(example.target);
+  return {names.begin(), names.end()};
+}
+
+Encoded encode(const Corpus& corpus, const Tokenizer& tokenizer, const EncodeOptions& options) {
+  bool blocks = options.layout == Layout::blocks, classify = options.layout == Layout::classify;
+  if (options.max_source < 1 || options.max_target < 1)
+    throw std::invalid_argument(
+        fmt::format("encode: max_source {} and max_target {} must be positive", options.max_source,
+                    options.max_target));
+  std::vector<Pair> pairs(corpus.examples.size());
+#pragma omp parallel for schedule(dynamic, 64)
+  for (size_t i = 0; i < pairs.size(); i++) {
+    const Example& example = corpus.examples[i];
+    pairs[i].id = i;
+    if (!blocks) pairs[i].source = encode_source(example.source, tokenizer);
+    if (!classify) pairs[i].target = tokenizer.encode(example.target);
+  }
+
+  Encoded encoded;
+  if (blocks) {
+    encoded.pairs = cut_blocks(pairs, tokenizer, options.max_target);
+    return encoded;
+  }
+  // Cuts or refuses a side that is too long.
+  auto fits = [&](std::vector<int>& ids, int limit, const char* side) {
+    if ((int)ids.size() <= limit) return true;
+    const char* fate = options.truncate ? "cut to" : "left out, over";
+    encoded.counts[fmt::format("{} {} {} tokens", side, fate, limit)]++;
+    if (options.truncate) ids.resize(limit);
+    return options.truncate;
+  };
+  for (size_t i = 0; i < pairs.size(); i++) {
+    Pair& pair = pairs[i];
+    const std::string& label = corpus.examples[i].target;
+    if (!fits(pair.source, options.max_source, "source")) continue;
+    if (!fits(pair.target, options.max_target, "target")) continue;
+    if (classify && options.labels.empty()) pair.value = number_of(label, i);
+    if (classify && !options.labels.empty()) pair.target = {class_of(label, options.labels, i)};
+    encoded.pairs.push_back(std::move(pair));
+  }
+  if (encoded.pairs.empty())
+    throw std::runtime_error(fmt::format(
+        "encode: all {} examples are longer than max_source {} or max_target {} tokens; raise "
+        "them or set truncate",
+        pairs.size(), options.max_source, options.max_target));
+  return encoded;
+}
+
+}  // namespace retort

@@ -1,0 +1,210 @@
+// One loop over records for every format; a format only says how the next record is found.
+#include "data/reader.h"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <unordered_set>
+
+namespace retort {
+namespace {
+
+// Puts the next record's texts into the example; false at the end. `where` is its position for
+// errors.
+using NextRecord = std::function<bool(Example&)>;
+
+std::vector<std::string> split_tabs(const std::string& line) {
+  std::vector<std::string> columns;
+  for (size_t begin = 0;;) {
+    size_t end = line.find('\t', begin);
+    columns.push_back(line.substr(begin, end == std::string::npos ? end : end - begin));
+    if (end == std::string::npos) return columns;
+    begin = end + 1;
+  }
+}
+
+// Index of a column given by number from 1, or by its name in `header`.
+size_t column_index(const std::string& column, const std::vector<std::string>& header,
+                    const std::string& where) {
+  auto named = std::find(header.begin(), header.end(), column);
+  if (named != header.end()) return named - header.begin();
+  size_t number = 0;
+  auto [end, error] = std::from_chars(column.data(), column.data() + column.size(), number);
+  if (error != std::errc() || end != column.data() + column.size() || number == 0)
+    throw std::runtime_error(
+        header.empty()
+            ? fmt::format(
+                  "{}: column '{}' is not a number from 1; set header if line 1 names the columns",
+                  where, column)
+            : fmt::format("{}: no column '{}'; there are: {}", where, column,
+                          fmt::join(header, ", ")));
+  return number - 1;
+}
+
+NextRecord tsv_records(const ReadOptions& options) {
+  auto reader = std::make_shared<LineReader>(options.paths[0]);
+  std::vector<std::string> header;
+  if (std::string line; options.header) {
+    if (!reader->next(line))
+      throw std::runtime_error(
+          fmt::format("{}: the file is empty, a header was expected", options.paths[0]));
+    header = split_tabs(line);
+  }
+  std::vector<size_t> sources;
+  for (const std::string& name : options.source)
+    sources.push_back(column_index(name, header, reader->where()));
+  size_t target = column_index(options.target, header, reader->where());
+  size_t needed = std::max(target, *std::max_element(sources.begin(), sources.end())) + 1;
+  return [=](Example& example) {
+    std::string line;
+    if (!reader->next(line)) return false;
+    std::vector<std::string> columns = split_tabs(line);
+    if (columns.size() < needed)
+      throw std::runtime_error(fmt::format("{}: {} tab-separated columns, at least {} expected",
+                                           reader->where(), columns.size(), needed));
+    example.target = columns[target];
+    example.source.clear();
+    for (size_t i : sources) example.source += (i == sources[0] ? "" : "\t") + columns[i];
+    return true;
+  };
+}
+
+NextRecord parallel_records(const ReadOptions& options) {
+  auto source = std::make_shared<LineReader>(options.paths[0]);
+  auto target = std::make_shared<LineReader>(options.paths[1]);
+  return [=](Example& example) {
+    bool more = source->next(example.source), both = target->next(example.target);
+    if (more == both) return both;
+    std::string line;
+    while (source->next(line)) {
+    }
+    while (target->next(line)) {
+    }
+    throw std::runtime_error(
+        fmt::format("{} has {} lines but {} has {}: the files are not line-aligned", source->path(),
+                    source->line_number(), target->path(), target->line_number()));
+  };
+}
+
+NextRecord jsonl_records(const ReadOptions& options) {
+  auto reader = std::make_shared<LineReader>(options.paths[0]);
+  auto field = [reader](const nlohmann::json& object, const std::string& name) {
+    auto found = object.find(name);
+    if (found == object.end()) {
+      std::vector<std::string> names;
+      for (auto& item : object.items()) names.push_back(item.key());
+      throw std::runtime_error(fmt::format("{}: no field \"{}\"; there are: {}", reader->where(),
+                                           name, fmt::join(names, ", ")));
+    }
+    if (!found->is_string() && !found->is_number())
+      throw std::runtime_error(
+          fmt::format("{}: field \"{}\" is {}, a string or a number was expected", reader->where(),
+                      name, found->type_name()));
+    std::string text = found->is_string() ? found->get<std::string>() : found->dump();
+    // Texts are single lines from here on, and the tab separates the texts of a pair.
+    for (char& c : text)
+      if (c == '\t' || c == '\n' || c == '\r') c = ' ';
+    return text;
+  };
+  return [=](Example& example) {
+    std::string line;
+    if (!reader->next(line)) return false;
+    nlohmann::json object;
+    try {
+      object = nlohmann::json::parse(line);
+    } catch (const nlohmann::json::parse_error& e) {
+      throw std::runtime_error(
+          fmt::format("{}: not JSON at character {} of the line; one object a line "
+                      "was expected",
+                      reader->where(), e.byte));
+    }
+    if (!object.is_object())
+      throw std::runtime_error(fmt::format("{}: {} found, one JSON object a line was expected",
+                                           reader->where(), object.type_name()));
+    example.target = field(object, options.target);
+    example.source.clear();
+    for (const std::string& name : options.source)
+      example.source += (&name == &options.source[0] ? "" : "\t") + field(object, name);
+    return true;
+  };
+}
+
+NextRecord text_records(const ReadOptions& options) {
+  auto reader = std::make_shared<LineReader>(options.paths[0]);
+  return [=](Example& example) { return reader->next(example.target); };
+}
+
+NextRecord records(const ReadOptions& options) {
+  const std::string& format = options.format;
+  size_t files = format == "parallel" ? 2 : 1;
+  if (options.paths.size() != files)
+    throw std::invalid_argument(fmt::format("read_corpus: format {} takes {} file{}, {} given",
+                                            format, files, files == 1 ? "" : "s (source, target)",
+                                            options.paths.size()));
+  if (format == "parallel") return parallel_records(options);
+  if (format == "text") return text_records(options);
+  if (format == "jsonl") return jsonl_records(options);
+  if (format != "tsv")
+    throw std::invalid_argument(fmt::format(
+        "read_corpus: unknown format '{}'; there are: tsv, parallel, jsonl, text", format));
+  if (options.source.empty()) throw std::invalid_argument("read_corpus: tsv needs a source column");
+  return tsv_records(options);
+}
+
+// Why an example is left out, or "" when it is kept.
+std::string reason_to_drop(const Example& example, const ReadOptions& options, bool has_source) {
+  const auto& [source, target] = example;
+  auto within = [&](auto holds) {
+    return (!has_source || holds(source)) && (options.labelled || holds(target));
+  };
+  if ((has_source && count_words(source) == 0) || count_words(target) == 0) return "empty";
+  if (!within([&](auto& text) { return count_words(text) >= options.min_words; }))
+    return fmt::format("fewer than {} words", options.min_words);
+  if (options.max_words &&
+      !within([&](auto& text) { return count_words(text) <= options.max_words; }))
+    return fmt::format("more than {} words", options.max_words);
+  if (options.max_characters &&
+      !within([&](auto& text) { return count_characters(text) <= options.max_characters; }))
+    return fmt::format("more than {} characters", options.max_characters);
+  return "";
+}
+
+}  // namespace
+
+Corpus read_corpus(const ReadOptions& options) {
+  NextRecord next = records(options);
+  bool has_source = options.format != "text" && !options.source.empty();
+  Corpus corpus;
+  std::unordered_set<std::string> seen;
+  size_t total = 0;
+  for (Example example; next(example); total++) {
+    std::string reason = reason_to_drop(example, options, has_source);
+    if (reason.empty() && options.deduplicate &&
+        !seen.insert(example.source + '\n' + example.target).second)
+      reason = "duplicate";
+    if (reason.empty() && options.limit && corpus.examples.size() == options.limit)
+      reason = fmt::format("past the limit of {}", options.limit);
+    if (reason.empty())
+      corpus.examples.push_back(example);
+    else
+      corpus.dropped[reason]++;
+  }
+  std::vector<std::string> reasons;
+  for (auto& [reason, count] : corpus.dropped)
+    reasons.push_back(fmt::format("{} {}", count, reason));
+  if (corpus.examples.empty())
+    throw std::runtime_error(
+        total == 0 ? fmt::format("{}: the file is empty, examples were expected", options.paths[0])
+                   : fmt::format("{}: none of {} examples is left: {}", options.paths[0], total,
+                                 fmt::join(reasons, ", ")));
+  for (const std::string& path : options.paths)
+    corpus.checksum += (corpus.checksum.empty() ? "" : "+") + checksum(path);
+  return corpus;
+}
+
+}  // namespace retort

@@ -1,0 +1,54 @@
+// Corpora in the formats they are published in: tab-separated columns, two line-aligned files,
+// JSONL, plain text, labelled texts. What is left out is counted under its reason.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/text.h"
+
+namespace retort {
+
+/// One example. Language modelling leaves `source` empty. Classification puts its text into
+/// `source` (two texts joined by one tab, which no text contains) and the label as written into
+/// `target`.
+struct Example {
+  std::string source, target;
+};
+
+/// What was read, how many examples were left out for which reason, and the checksum of the file
+/// read (of two files, both joined by '+').
+struct Corpus {
+  std::vector<Example> examples;
+  std::map<std::string, size_t> dropped;
+  std::string checksum;
+};
+
+/// How to read a corpus. The formats:
+///   tsv       one file of tab-separated columns, never quoted: `source` and `target` name two of
+///   them parallel  two files, line i of the one belongs to line i of the other; `paths` = source,
+///   target jsonl     one JSON object a line: `source` and `target` are field names ("" = no
+///   source) text      one file for language modelling: each line is a target; `source` is not used
+/// A column is a number from 1, or with `header` a name of the first line. With several `source`
+/// columns (sentence pairs) the texts are joined by a tab.
+struct ReadOptions {
+  std::string format = "tsv";
+  std::vector<std::string> paths = {};
+  std::vector<std::string> source = {"1"};
+  std::string target = "2";
+  bool header = false;
+  bool labelled = false;  // the target is a class label or a number, which the filters leave alone
+
+  // Filters; 0 = none. Words and characters are counted on each side.
+  size_t min_words = 0, max_words = 0, max_characters = 0;
+  bool deduplicate = false;  // keep the first of examples equal on both sides
+  size_t limit = 0;          // keep the first `limit` examples that pass
+};
+
+/// Reads a corpus. Examples with an empty side are always left out and counted. Throws
+/// std::runtime_error for a file that cannot be read, has a line of another shape (file:line, what
+/// was expected), for `parallel` files of different line counts, and when nothing is left;
+/// std::invalid_argument for options that make no sense.
+Corpus read_corpus(const ReadOptions& options);
+
+}  // namespace retort
