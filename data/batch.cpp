@@ -12,10 +12,10 @@ namespace {
 
 // One pair laid out: what each row of a batch is padded from.
 struct Row {
-  std::vector<int> source, segments, decoder_input, labels;
+  std::vector<int> source, token_types, decoder_input, labels;
 };
 
-Row lay_out(const Pair& pair, Layout layout, const Specials& special) {
+Row lay_out(const TokenPair& pair, Layout layout, const Specials& special) {
   const auto& [x, y, id, value] = pair;
   Row row;
   auto join = [](std::vector<int>& to, const std::vector<int>& ids) {
@@ -28,7 +28,7 @@ Row lay_out(const Pair& pair, Layout layout, const Specials& special) {
     // Segment 0 ends with the first eos; where that is the last token there is one text only.
     size_t first =
         std::find(row.source.begin(), row.source.end(), special.eos) - row.source.begin();
-    for (size_t i = 0; i < row.source.size(); i++) row.segments.push_back(i > first);
+    for (size_t i = 0; i < row.source.size(); i++) row.token_types.push_back(i > first);
     row.labels = y;
   } else if (layout == Layout::blocks) {
     row.decoder_input.assign(y.begin(), y.end() - 1);
@@ -50,7 +50,7 @@ Row lay_out(const Pair& pair, Layout layout, const Specials& special) {
 }
 
 // Length of the longer side of a pair as lay_out() makes it, without making it.
-int length_of(const Pair& pair, Layout layout) {
+int length_of(const TokenPair& pair, Layout layout) {
   int x = pair.source.size(), y = pair.target.size();
   switch (layout) {
     case Layout::seq2seq:
@@ -111,11 +111,11 @@ Specials specials_of(const Tokenizer& tokenizer) {
   return {tokenizer.pad(), tokenizer.bos(), tokenizer.eos()};
 }
 
-Batch collate(const std::vector<Pair>& pairs, Layout layout, const Specials& special) {
+Batch collate(const std::vector<TokenPair>& pairs, Layout layout, const Specials& special) {
   Batch batch;
   batch.size = pairs.size();
   std::vector<Row> rows;
-  for (const Pair& pair : pairs) {
+  for (const TokenPair& pair : pairs) {
     rows.push_back(lay_out(pair, layout, special));
     batch.source_length = std::max<int>(batch.source_length, rows.back().source.size());
     batch.target_length = std::max<int>(batch.target_length, rows.back().labels.size());
@@ -124,7 +124,7 @@ Batch collate(const std::vector<Pair>& pairs, Layout layout, const Specials& spe
     const Row& row = rows[i];
     append(batch.source, row.source, batch.source_length, special.pad);
     if (layout == Layout::classify) {
-      append(batch.segments, row.segments, batch.source_length, 0);
+      append(batch.token_types, row.token_types, batch.source_length, 0);
       batch.values.push_back(pairs[i].value);
     } else {
       append(batch.decoder_input, row.decoder_input, batch.target_length, special.pad);
@@ -139,10 +139,10 @@ Batch collate(const std::vector<Pair>& pairs, Layout layout, const Specials& spe
   return batch;
 }
 
-Batcher::Batcher(const std::vector<Pair>& pairs, const Specials& specials,
+Batcher::Batcher(const std::vector<TokenPair>& pairs, const Specials& specials,
                  const BatchOptions& options)
     : pairs_(pairs), specials_(specials), options_(options) {
-  for (const Pair& pair : pairs)
+  for (const TokenPair& pair : pairs)
     if (int length = length_of(pair, options.layout); length > options.tokens)
       throw std::invalid_argument(fmt::format(
           "batches: example {} has {} tokens, more than the {} a batch may hold; raise the "
@@ -199,7 +199,7 @@ Batch Batcher::batch(int epoch, int index) {
   if (index < 0 || index >= (int)batches_.size())
     throw std::invalid_argument(
         fmt::format("batches: epoch {} has no batch {}, it has {}", epoch, index, batches_.size()));
-  std::vector<Pair> pairs;
+  std::vector<TokenPair> pairs;
   for (int i : batches_[index]) pairs.push_back(pairs_[i]);
   return collate(pairs, options_.layout, specials_);
 }

@@ -13,13 +13,13 @@
 namespace retort {
 
 /// How a pair x -> y is laid out in a batch.
-///   seq2seq   source = x eos;  decoder input = bos y, labels = y eos
-///   causal    decoder input = x bos y, labels = y eos under the last positions, -1 under x;
-///             source = x bos, the prompt to generate from. Without x: a language model of lines
-///   blocks    language model: all targets in order, each ended by eos, cut into blocks of one
-///   length classify  source = bos a eos (b eos), segments 0 for a and 1 for b; labels [size] or
-///   values [size]
-enum class Layout { seq2seq, causal, blocks, classify };
+enum class Layout {
+  seq2seq,  ///< source = x eos; decoder input = bos y, labels = y eos
+  causal,  ///< decoder input = x bos y; labels = -1 under x, then y eos. source = x bos, the prompt
+           ///< to generate from. With an empty x: a language model of lines
+  blocks,  ///< language model: all targets in order, each ended by eos, cut into equal blocks
+  classify,  ///< source = bos a eos, or bos a eos b eos with token types 0 and 1; labels or values
+};
 
 /// The layout of a name as above. Throws std::invalid_argument listing the names.
 Layout layout_named(const std::string& name);
@@ -27,7 +27,7 @@ Layout layout_named(const std::string& name);
 /// Token ids of one example, without special ones. `id` is its index in the corpus (of a block: the
 /// block's). Two texts of a classification keep the eos between them in `source`, and the target is
 /// the class; a block's target holds one token more than it has labels.
-struct Pair {
+struct TokenPair {
   std::vector<int> source, target;
   int id = 0;
   float value = 0;
@@ -36,15 +36,15 @@ struct Pair {
 /// How text becomes pairs.
 struct EncodeOptions {
   Layout layout = Layout::seq2seq;
-  int max_source = 128,
-      max_target = 128;   // tokens without special ones; max_target is a block's length
-  bool truncate = false;  // cut what is longer, instead of leaving the example out
-  std::vector<std::string> labels = {};  // classify: class names; none = the labels are numbers
+  int max_source = 128;                  ///< tokens, special ones not counted
+  int max_target = 128;                  ///< likewise; for blocks the length of a block
+  bool truncate = false;                 ///< cut what is longer, instead of leaving the example out
+  std::vector<std::string> labels = {};  ///< classify: class names; none = labels are numbers
 };
 
 /// Pairs, and how many examples were cut or left out for which reason.
 struct Encoded {
-  std::vector<Pair> pairs;
+  std::vector<TokenPair> pairs;
   std::map<std::string, size_t> counts;
 };
 
@@ -57,14 +57,16 @@ std::vector<std::string> label_names(const Corpus& corpus);
 
 /// B rows, row-major, padded on the right with pad; -1 in `labels` marks what no loss may count.
 struct Batch {
-  int size = 0, source_length = 0, target_length = 0;  // B, S, T
-  std::vector<int> source, segments;                   // [B, S]; segments for classify only
-  std::vector<int> source_lengths;                     // [B]
-  std::vector<int> decoder_input, labels;              // [B, T]; classify: labels [B] alone, T = 1
-  std::vector<int> target_lengths;  // [B] positions of decoder_input that are not padding
-  std::vector<float> values;        // [B] classify with numbers
-  std::vector<int> ids;             // [B] Pair::id of each row
-  int label_count = 0;              // labels that are not -1
+  int size = 0, source_length = 0, target_length = 0;  ///< B, S, T
+  std::vector<int> source;                             ///< [B, S]; none for blocks
+  std::vector<int> token_types;                        ///< [B, S]; classify only
+  std::vector<int> source_lengths;                     ///< [B] without padding
+  std::vector<int> decoder_input;                      ///< [B, T]; none for classify
+  std::vector<int> labels;  ///< [B, T]; classify: [B] classes, or none where they are numbers
+  std::vector<int> target_lengths;  ///< [B] positions of decoder_input without padding
+  std::vector<float> values;        ///< [B] numbers of classify
+  std::vector<int> ids;             ///< [B] TokenPair::id of each row
+  int label_count = 0;              ///< labels that are not -1
 };
 
 /// The ids that frame sequences.
@@ -75,22 +77,23 @@ Specials specials_of(const Tokenizer& tokenizer);
 
 /// Lays pairs out as one batch, in the order given. Also how sampled targets become a batch: copy
 /// the pairs, replace their targets, collate.
-Batch collate(const std::vector<Pair>& pairs, Layout layout, const Specials& specials);
+Batch collate(const std::vector<TokenPair>& pairs, Layout layout, const Specials& specials);
 
 /// What a batch may hold.
 struct BatchOptions {
   Layout layout = Layout::seq2seq;
-  int tokens = 4096;  // rows times the length of the longer side, padding included
-  int rows = 0;       // at most; 0 = as many as the tokens allow
+  int tokens = 4096;  ///< rows times the length of the longer side, padding included
+  int rows = 0;       ///< at most; 0 = as many as the tokens allow
   uint64_t seed = 1;
-  bool shuffle = true;  // false: every epoch is the same, shortest pairs first (evaluation)
+  bool shuffle = true;  ///< false: every epoch is the same, shortest pairs first (evaluation)
 };
 
 /// Cuts pairs into batches. Keeps a reference: the pairs must outlive it.
 class Batcher {
  public:
   /// Throws std::invalid_argument when one pair alone is over the budget.
-  Batcher(const std::vector<Pair>& pairs, const Specials& specials, const BatchOptions& options);
+  Batcher(const std::vector<TokenPair>& pairs, const Specials& specials,
+          const BatchOptions& options);
 
   /// Number of batches in an epoch (epochs differ by a few) and batch `index` of it. Each pair is
   /// in exactly one batch of an epoch.
@@ -99,7 +102,7 @@ class Batcher {
 
  private:
   void plan(int epoch);
-  const std::vector<Pair>& pairs_;
+  const std::vector<TokenPair>& pairs_;
   Specials specials_;
   BatchOptions options_;
   int epoch_ = -1;

@@ -41,14 +41,14 @@ std::vector<int> encode_source(const std::string& text, const Tokenizer& tokeniz
 }
 
 // Cuts the targets, each ended by eos, into blocks of `length` labels; the last one may be shorter.
-std::vector<Pair> cut_blocks(const std::vector<Pair>& lines, const Tokenizer& tokenizer,
-                             int length) {
+std::vector<TokenPair> cut_blocks(const std::vector<TokenPair>& lines, const Tokenizer& tokenizer,
+                                  int length) {
   std::vector<int> stream = {tokenizer.bos()};
-  for (const Pair& line : lines) {
+  for (const TokenPair& line : lines) {
     stream.insert(stream.end(), line.target.begin(), line.target.end());
     stream.push_back(tokenizer.eos());
   }
-  std::vector<Pair> blocks;
+  std::vector<TokenPair> blocks;
   for (size_t begin = 0; begin + 1 < stream.size(); begin += length) {
     size_t end = std::min(begin + length + 1, stream.size());
     blocks.push_back({{}, {stream.begin() + begin, stream.begin() + end}, int(blocks.size()), 0});
@@ -70,7 +70,7 @@ Encoded encode(const Corpus& corpus, const Tokenizer& tokenizer, const EncodeOpt
     throw std::invalid_argument(
         fmt::format("encode: max_source {} and max_target {} must be positive", options.max_source,
                     options.max_target));
-  std::vector<Pair> pairs(corpus.examples.size());
+  std::vector<TokenPair> pairs(corpus.examples.size());
 #pragma omp parallel for schedule(dynamic, 64)
   for (size_t i = 0; i < pairs.size(); i++) {
     const Example& example = corpus.examples[i];
@@ -93,7 +93,7 @@ Encoded encode(const Corpus& corpus, const Tokenizer& tokenizer, const EncodeOpt
     return options.truncate;
   };
   for (size_t i = 0; i < pairs.size(); i++) {
-    Pair& pair = pairs[i];
+    TokenPair& pair = pairs[i];
     const std::string& label = corpus.examples[i].target;
     if (!fits(pair.source, options.max_source, "source")) continue;
     if (!fits(pair.target, options.max_target, "target")) continue;

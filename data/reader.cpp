@@ -162,11 +162,11 @@ std::string reason_to_drop(const Example& example, const ReadOptions& options, b
   auto within = [&](auto holds) {
     return (!has_source || holds(source)) && (options.labelled || holds(target));
   };
-  if ((has_source && count_words(source) == 0) || count_words(target) == 0) return "empty";
-  if (!within([&](auto& text) { return count_words(text) >= options.min_words; }))
+  if ((has_source && words_of(source).empty()) || words_of(target).empty()) return "empty";
+  if (!within([&](auto& text) { return words_of(text).size() >= options.min_words; }))
     return fmt::format("fewer than {} words", options.min_words);
   if (options.max_words &&
-      !within([&](auto& text) { return count_words(text) <= options.max_words; }))
+      !within([&](auto& text) { return words_of(text).size() <= options.max_words; }))
     return fmt::format("more than {} words", options.max_words);
   if (options.max_characters &&
       !within([&](auto& text) { return count_characters(text) <= options.max_characters; }))

@@ -24,25 +24,24 @@ struct Corpus {
   std::string checksum;
 };
 
-/// How to read a corpus. The formats:
-///   tsv       one file of tab-separated columns, never quoted: `source` and `target` name two of
-///   them parallel  two files, line i of the one belongs to line i of the other; `paths` = source,
-///   target jsonl     one JSON object a line: `source` and `target` are field names ("" = no
-///   source) text      one file for language modelling: each line is a target; `source` is not used
-/// A column is a number from 1, or with `header` a name of the first line. With several `source`
-/// columns (sentence pairs) the texts are joined by a tab.
+/// How to read a corpus. A column of a tsv file is a number from 1 or, with `header`, a name of the
+/// first line. Several `source` columns or fields (sentence pairs) are joined by a tab.
 struct ReadOptions {
+  /// tsv: one file of tab-separated columns, never quoted.
+  /// parallel: two files, source and target; their lines belong together one by one.
+  /// jsonl: one file with a JSON object a line; `source` and `target` name fields.
+  /// text: one file for language modelling; each line is a target.
   std::string format = "tsv";
   std::vector<std::string> paths = {};
-  std::vector<std::string> source = {"1"};
-  std::string target = "2";
-  bool header = false;
-  bool labelled = false;  // the target is a class label or a number, which the filters leave alone
+  std::vector<std::string> source = {"1"};  ///< tsv, jsonl; jsonl: may be empty, no source
+  std::string target = "2";                 ///< tsv, jsonl
+  bool header = false;                      ///< tsv: the first line names the columns
+  bool labelled = false;  ///< the target is a class label or a number, which no filter counts
 
-  // Filters; 0 = none. Words and characters are counted on each side.
-  size_t min_words = 0, max_words = 0, max_characters = 0;
-  bool deduplicate = false;  // keep the first of examples equal on both sides
-  size_t limit = 0;          // keep the first `limit` examples that pass
+  size_t min_words = 0, max_words = 0;  ///< of each side; 0 = no limit, here and below
+  size_t max_characters = 0;            ///< of each side
+  bool deduplicate = false;             ///< keep the first of examples equal on both sides
+  size_t limit = 0;                     ///< keep the first `limit` examples that pass
 };
 
 /// Reads a corpus. Examples with an empty side are always left out and counted. Throws

@@ -60,6 +60,22 @@ size_t character_size(std::string_view text) {
   return tail(1) && tail(2) && tail(3) && !overlong && !too_large ? 4 : 0;
 }
 
+// The code point of exactly one character.
+char32_t character_at(std::string_view text) {
+  char32_t c = (unsigned char)text[0];
+  if (text.size() > 1) c &= 0x7F >> text.size();
+  for (size_t i = 1; i < text.size(); i++) c = c << 6 | (text[i] & 0x3F);
+  return c;
+}
+
+// Unicode whitespace: the separators (Zs, Zl, Zp) and the control characters that part words or
+// lines.
+bool is_space(char32_t c) {
+  return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1C && c <= 0x1F) || c == 0x85 ||
+         c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+         c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
 }  // namespace
 
 LineReader::LineReader(const std::string& path) : path_(path) {
@@ -166,15 +182,26 @@ size_t find_invalid_utf8(std::string_view text) {
   return std::string_view::npos;
 }
 
-size_t count_words(std::string_view text) {
-  size_t words = 0;
-  bool inside = false;
-  for (char c : text) {
-    bool space = c == ' ' || (c >= '\t' && c <= '\r');
-    words += !space && !inside;
-    inside = !space;
+std::vector<std::string_view> words_of(std::string_view text) {
+  std::vector<std::string_view> words;
+  size_t begin = 0;
+  for (size_t i = 0, n; i < text.size(); i += n) {
+    n = std::max<size_t>(1, character_size(text.substr(i)));
+    if (!is_space(character_at(text.substr(i, n)))) continue;
+    if (i > begin) words.push_back(text.substr(begin, i - begin));
+    begin = i + n;
   }
+  if (begin < text.size()) words.push_back(text.substr(begin));
   return words;
+}
+
+std::u32string characters_of(std::string_view text) {
+  std::u32string characters;
+  for (size_t i = 0, n; i < text.size(); i += n) {
+    n = std::max<size_t>(1, character_size(text.substr(i)));
+    characters.push_back(character_at(text.substr(i, n)));
+  }
+  return characters;
 }
 
 size_t count_characters(std::string_view text) {

@@ -58,8 +58,11 @@ std::string checksum(const std::string& path);
 /// valid), or std::string_view::npos.
 size_t find_invalid_utf8(std::string_view text);
 
-/// Words (runs of anything but ASCII whitespace) and characters (code points) of valid UTF-8.
-size_t count_words(std::string_view text);
+/// The words of valid UTF-8: what lies between runs of Unicode whitespace. Views into `text`.
+std::vector<std::string_view> words_of(std::string_view text);
+
+/// The characters (code points) of valid UTF-8, and their number.
+std::u32string characters_of(std::string_view text);
 size_t count_characters(std::string_view text);
 
 }  // namespace retort

@@ -14,9 +14,9 @@ namespace retort {
 
 /// How to train a vocabulary.
 struct TokenizerOptions {
-  int vocabulary = 8000;         // pieces, the four special ones included
-  std::string type = "unigram";  // or "bpe"
-  double coverage = 0.9995;  // share of the text's characters that get a piece; the rest is unknown
+  int vocabulary = 8000;         ///< pieces, the four special ones included
+  std::string type = "unigram";  ///< or "bpe"
+  double coverage = 0.9995;      ///< share of the characters that get a piece; the rest is unknown
 };
 
 /// A loaded vocabulary; copies share it. All methods are safe to call from several threads.

@@ -13,8 +13,8 @@ using Ids = std::vector<int>;
 namespace {
 
 // Pairs of lengths 1 to 40 on both sides.
-std::vector<Pair> random_pairs(int count) {
-  std::vector<Pair> pairs(count);
+std::vector<TokenPair> random_pairs(int count) {
+  std::vector<TokenPair> pairs(count);
   for (int i = 0; i < count; i++) {
     pairs[i].id = i;
     pairs[i].source.assign(1 + mix(1, 0, i) % 40, 10 + i % 50);
@@ -63,10 +63,10 @@ TEST_CASE("blocks: labels are the inputs one step on") {
   CHECK(b.source.empty());
 }
 
-TEST_CASE("classify: segments of one text and of two") {
+TEST_CASE("classify: token_types of one text and of two") {
   Batch b = collate({{{11, 3, 12, 13}, {1}, 0}, {{14, 15}, {0}, 1, 2.5f}}, Layout::classify, {});
   CHECK(b.source == Ids{2, 11, 3, 12, 13, 3, 2, 14, 15, 3, 0, 0});
-  CHECK(b.segments == Ids{0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0});
+  CHECK(b.token_types == Ids{0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0});
   CHECK(b.source_lengths == Ids{6, 4});
   CHECK(b.labels == Ids{1, 0});
   CHECK(b.values == std::vector<float>{0, 2.5f});
@@ -121,7 +121,7 @@ TEST_CASE("without shuffling the shortest come first, the same in each epoch") {
 }
 
 TEST_CASE("a pair over the budget is refused by its number") {
-  std::vector<Pair> pairs = {{{1}, {2}, 0}, {Ids(50, 9), {2}, 17}};
+  std::vector<TokenPair> pairs = {{{1}, {2}, 0}, {Ids(50, 9), {2}, 17}};
   CHECK_THAT(error_of([&] { Batcher(pairs, {}, {.tokens = 50}); }),
              Contains("example 17 has 51 tokens, more than the 50"));
   CHECK(Batcher(pairs, {}, {.tokens = 51}).count(0) == 2);
@@ -145,14 +145,15 @@ TEST_CASE("encoding counts what is cut and what is left out") {
                     kept.counts["target left out, over 30 tokens"];
   CHECK(left_out > 0);
   CHECK(kept.pairs.size() + left_out == 99);
-  for (const Pair& pair : kept.pairs) CHECK(tokenizer.decode(pair.source) == lines[pair.id]);
+  for (const TokenPair& pair : kept.pairs) CHECK(tokenizer.decode(pair.source) == lines[pair.id]);
 
   Encoded cut = encode(corpus, tokenizer, {.max_source = 20, .max_target = 30, .truncate = true});
   CHECK(cut.pairs.size() == 99);
   size_t long_sources = 0;
-  for (const Pair& pair : all.pairs) long_sources += pair.source.size() > 20;
+  for (const TokenPair& pair : all.pairs) long_sources += pair.source.size() > 20;
   CHECK(cut.counts["source cut to 20 tokens"] == long_sources);
-  for (const Pair& pair : cut.pairs) CHECK((pair.source.size() <= 20 && pair.target.size() <= 30));
+  for (const TokenPair& pair : cut.pairs)
+    CHECK((pair.source.size() <= 20 && pair.target.size() <= 30));
   CHECK_THAT(error_of([&] { encode(corpus, tokenizer, {.max_source = 0}); }),
              Contains("must be positive"));
   corpus.examples.resize(1);

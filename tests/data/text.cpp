@@ -77,8 +77,10 @@ TEST_CASE("UTF-8 is checked as RFC 3629 says") {
         "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xE2\x82", "\xC3"})
     CHECK(find_invalid_utf8(std::string("ab") + bad) == 2);
   CHECK(count_characters("ășa😀") == 4);
-  CHECK(count_words("  one two\tthree \n") == 3);
-  CHECK(count_words(" ") == 0);
+  CHECK(characters_of("ășa😀€") == U"ășa😀€");
+  using Words = std::vector<std::string_view>;
+  CHECK(words_of("  one two\tșase\u00A0opt\u3000é \n") == Words{"one", "two", "șase", "opt", "é"});
+  CHECK(words_of(" \u2028").empty());
 }
 
 TEST_CASE("a file is replaced whole or not at all") {

@@ -1,0 +1,29 @@
+// Corpus BLEU (Papineni et al. 2002) as sacreBLEU defines its default (Post 2018): 13a tokens,
+// mixed case, orders 1 to 4, exponential smoothing of zero counts, closest reference length.
+//   BLEU = 100 min(1, exp(1 - r/c)) exp(1/4 sum_n log p_n)
+#pragma once
+#include <array>
+#include <string>
+#include <vector>
+
+namespace retort {
+
+/// A corpus score from 0 to 100 and the counts it is made of.
+struct Bleu {
+  double score = 0, brevity_penalty = 1;
+  std::array<double, 4> precisions{};  ///< percent, smoothed; all 0 where nothing matches
+  std::array<long, 4> matches{}, totals{};
+  long hypothesis_length = 0, reference_length = 0;  ///< tokens
+  std::string signature;  ///< "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:retort-0.1.0"
+};
+
+/// BLEU of hypotheses against one or more sets of references, `references[r][i]` for hypothesis i.
+/// Throws std::invalid_argument when there is no segment or reference, or the numbers of segments
+/// differ.
+Bleu bleu(const std::vector<std::string>& hypotheses,
+          const std::vector<std::vector<std::string>>& references);
+
+/// The tokens mteval-v13a makes of a segment (UTF-8).
+std::vector<std::string> tokenize_13a(const std::string& segment);
+
+}  // namespace retort

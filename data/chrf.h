@@ -1,0 +1,23 @@
+// Corpus chrF2 (Popović 2015) as sacreBLEU defines its default: character n-grams of orders 1 to 6
+// without whitespace, precision and recall averaged over the orders that occur on both sides, F
+// with beta = 2.
+//   chrF = 100 (1 + beta^2) P R / (beta^2 P + R)
+#pragma once
+#include <string>
+#include <vector>
+
+namespace retort {
+
+/// A corpus score from 0 to 100.
+struct Chrf {
+  double score = 0;
+  std::string signature;  ///< "nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:retort-0.1.0"
+};
+
+/// chrF2 of hypotheses against one or more sets of references, `references[r][i]` for hypothesis i;
+/// of several references of a segment the one of the highest segment score counts. Throws
+/// std::invalid_argument when there is no segment or reference, or the numbers of segments differ.
+Chrf chrf(const std::vector<std::string>& hypotheses,
+          const std::vector<std::vector<std::string>>& references);
+
+}  // namespace retort
