@@ -1,0 +1,72 @@
+// retort gradcheck: backward passes against finite differences, operator by operator, loss by loss.
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "distill/commands.h"
+#include "distill/toml.h"
+#include "engine/gradcheck.h"
+#include "engine/suggest.h"
+#include "losses/gradcheck_cases.h"
+#include "models/gradcheck_cases.h"
+
+namespace retort {
+namespace {
+
+int check(const std::string& loss, bool json) {
+  std::vector<GradCase> cases = loss_cases();
+  if (loss.empty() || loss == "all") {
+    std::vector<GradCase> operators = operator_cases(), layers = layer_cases();
+    if (loss.empty()) cases.insert(cases.begin(), layers.begin(), layers.end());
+    if (loss.empty()) cases.insert(cases.begin(), operators.begin(), operators.end());
+  } else {
+    std::vector<std::string> names;
+    std::vector<GradCase> chosen;
+    for (const GradCase& c : cases) {
+      std::string family = c.name.substr(0, c.name.find_first_of(": "));
+      names.push_back(family);
+      if (family == loss || c.name == loss || c.name.rfind(loss + " ", 0) == 0) chosen.push_back(c);
+    }
+    if (chosen.empty())
+      throw std::runtime_error("no loss \"" + loss + "\"; did you mean \"" + nearest(loss, names) + "\"?");
+    cases = chosen;
+  }
+  // Cases of one operator or loss are one row: the worst of them.
+  std::vector<std::pair<std::string, double>> worst;
+  for (const GradCase& c : cases) {
+    std::string family = c.name.substr(0, c.name.find(' '));
+    double error = c.run().error;
+    if (worst.empty() || worst.back().first != family) worst.push_back({family, 0});
+    if (!(error <= worst.back().second)) worst.back().second = error;
+  }
+  bool passed = true;
+  Json out = {{"limit", kGradLimit}, {"errors", Json::object()}};
+  for (const auto& [name, error] : worst) {
+    bool ok = error <= kGradLimit;
+    passed &= ok;
+    out["errors"][name] = error;
+    if (!json) fmt::print("{:24} {:.1e} {}\n", name, error, ok ? "" : "FAILED");
+  }
+  out["passed"] = passed;
+  if (json) fmt::print("{}\n", out.dump(2));
+  if (!json)
+    fmt::print("{} checked in float64, worst relative error of each; limit {:.0e}: {}\n", worst.size(), kGradLimit,
+               passed ? "passed" : "FAILED");
+  return passed ? 0 : 1;
+}
+
+}  // namespace
+
+void add_gradcheck_command(CLI::App& app) {
+  auto loss = std::make_shared<std::string>();
+  auto json = std::make_shared<bool>(false);
+  CLI::App* c = app.add_subcommand("gradcheck", "Check every backward pass against finite differences");
+  c->add_option("--loss", *loss, "Only this loss, or all losses; default: operators, layers and losses");
+  c->add_flag("--json", *json, "One JSON object");
+  c->footer("Example:  retort gradcheck --loss js");
+  c->callback([loss, json] {
+    if (check(*loss, *json)) throw CLI::RuntimeError(1);
+  });
+}
+
+}  // namespace retort

@@ -1,0 +1,130 @@
+// retort run: a whole experiment (teacher, students, evaluation, table); what is done already is skipped.
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "data/text.h"
+#include "distill/commands.h"
+#include "distill/evaluate.h"
+#include "distill/progress.h"
+#include "distill/trainer.h"
+
+namespace fs = std::filesystem;
+
+namespace retort {
+namespace {
+
+// Trains and evaluates one stage unless its results.json stands and was made by the same recipe and data.
+Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
+  std::string dir = e.folder(stage.name), results = dir + "/results.json";
+  std::string fingerprint = checksum_of(e.fingerprint(stage) + table_of(e.recipe().evaluate).dump());
+  if (!overwrite && fs::exists(results)) {
+    Json j = Json::parse(read_file(results), nullptr, false);
+    if (j.is_object() && j.value("fingerprint", "") == fingerprint) {
+      fmt::print("{}: done already, in {}\n", stage.name, dir);
+      return j;
+    }
+    throw std::runtime_error(dir + " was made by another recipe, data or teacher; --overwrite makes it anew, "
+                                   "output=FOLDER keeps both");
+  }
+  TrainSummary s = train_stage(e, stage, overwrite ? Start::overwrite : Start::resume);
+  Model model = e.load(stage.name);
+  std::unique_ptr<Model> teacher;
+  if (stage.name != "teacher" && e.recipe().has_teacher) teacher = std::make_unique<Model>(e.load("teacher"));
+  Generation g;
+  Json j = evaluate_stage(e, stage.name, model, teacher ? teacher.get() : &model, &g);
+  j["fingerprint"] = fingerprint;
+  j["method"] = stage.name == "teacher" ? "teacher" : stage.method;
+  j["tokens_per_second"] = s.tokens_per_second, j["minutes"] = s.minutes, j["updates"] = s.steps;
+  if (!g.hypotheses.empty()) {
+    std::string text;
+    for (const std::string& h : g.hypotheses) text += h + "\n";
+    write_file_atomically(dir + "/hypotheses.txt", text);
+  }
+  write_file_atomically(results, j.dump(2) + "\n");
+  return j;
+}
+
+std::string cell(const Json& j, const char* key, int digits) {
+  if (!j.contains(key)) return "-";
+  double x = j[key].is_object() ? j[key]["score"].get<double>() : j[key].get<double>();
+  return digits < 0 ? thousands(x) : fmt::format("{:.{}f}", x, digits);
+}
+
+std::string table(const std::vector<Json>& all) {
+  struct Column {
+    const char *title, *key;
+    int digits;
+  };
+  std::vector<Column> columns;
+  for (Column c : std::initializer_list<Column>{{"parameters*", "non_embedding_parameters", -1},
+                                                {"BLEU", "bleu", 2},
+                                                {"chrF", "chrf", 2},
+                                                {"accuracy", "accuracy", 4},
+                                                {"perplexity", "perplexity", 3},
+                                                {"MSE", "mean_squared_error", 4},
+                                                {"likelihood risk", "likelihood_risk", 3},
+                                                {"coverage risk", "coverage_risk", 3},
+                                                {"training tokens/s", "tokens_per_second", -1},
+                                                {"minutes", "minutes", 1}})
+    for (const Json& j : all)
+      if (j.contains(c.key)) {
+        columns.push_back(c);
+        break;
+      }
+  std::string text = "| model |", rule = "|---|";
+  for (const Column& c : columns) text += fmt::format(" {} |", c.title), rule += "---:|";
+  text += "\n" + rule + "\n";
+  for (const Json& j : all) {
+    text += fmt::format("| {} |", j["stage"].get<std::string>());
+    for (const Column& c : columns) text += fmt::format(" {} |", cell(j, c.key, c.digits));
+    text += "\n";
+  }
+  return text + "\n* without embeddings\n";
+}
+
+// The first test examples with what each model made of them.
+std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
+  if (e.layout() != Layout::seq2seq && e.layout() != Layout::causal) return "";
+  std::string split = e.has("test") ? "test" : "valid", text;
+  const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
+  std::vector<std::vector<std::string>> outputs;
+  for (const Json& j : all)
+    outputs.push_back(read_lines(e.folder(j["stage"].get<std::string>()) + "/hypotheses.txt"));
+  size_t step = std::max<size_t>(1, pairs.size() / count);
+  for (size_t k = 0; k < count && k * step < pairs.size(); k++) {
+    const Example& x = e.corpus(split).examples[size_t(pairs[k * step].id)];
+    text += fmt::format("\n{:>10}  {}\n{:>10}  {}\n", "source", x.source, "reference", x.target);
+    for (size_t m = 0; m < all.size(); m++)
+      text += fmt::format("{:>10}  {}\n", all[m]["stage"].get<std::string>(), outputs[m][k * step]);
+  }
+  return text;
+}
+
+void run(const RecipeArguments& a, bool overwrite) {
+  Experiment e(load_recipe(a.path, a.overrides));
+  std::vector<Json> all;
+  if (e.recipe().has_teacher) all.push_back(run_stage(e, e.recipe().teacher, overwrite));
+  for (const Stage& s : e.recipe().students) all.push_back(run_stage(e, s, overwrite));
+  if (all.empty()) throw std::runtime_error(a.path + ": has neither [teacher] nor [students]");
+  std::string text = table(all), examples = samples(e, all, 10);
+  write_file_atomically(e.recipe().output + "/results.md", text + "\n```" + examples + "```\n");
+  fmt::print("{}\n{}\nEverything is in {}: results.md, and for each model recipe.toml, manifest.json, "
+             "metrics.jsonl, checkpoint, weights, hypotheses.txt, results.json\n",
+             examples, text, e.recipe().output);
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app) {
+  auto a = std::make_shared<RecipeArguments>();
+  auto overwrite = std::make_shared<bool>(false);
+  CLI::App* c = app.add_subcommand("run", "A whole experiment: teacher, students, evaluation, table");
+  add_recipe_arguments(*c, *a);
+  c->add_flag("--overwrite", *overwrite, "Make anew what is done already");
+  c->footer("Example:  retort run recipes/demo.toml seed=2 output=runs/demo-2");
+  c->callback([a, overwrite] { run(*a, *overwrite); });
+}
+
+}  // namespace retort

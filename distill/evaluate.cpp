@@ -1,0 +1,142 @@
+#include "distill/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "data/bleu.h"
+#include "data/chrf.h"
+#include "distill/objective.h"
+#include "distill/trainer.h"
+
+namespace retort {
+namespace {
+
+// Batches of similar source lengths, so that little is padded; ids say where rows belong.
+std::vector<Batch> decode_batches(Experiment& e, const std::vector<TokenPair>& pairs) {
+  std::vector<int> order(pairs.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return pairs[size_t(a)].source.size() < pairs[size_t(b)].source.size();
+  });
+  std::vector<Batch> batches;
+  size_t rows = size_t(std::max(1, e.recipe().evaluate.rows));
+  for (size_t i = 0; i < order.size(); i += rows) {
+    std::vector<TokenPair> part;
+    for (size_t k = i; k < std::min(order.size(), i + rows); k++) {
+      part.push_back(pairs[size_t(order[k])]);
+      part.back().id = order[k];
+    }
+    batches.push_back(collate(part, e.layout(), e.specials()));
+  }
+  return batches;
+}
+
+std::vector<std::string> generate(Experiment& e, const Model& model, const std::vector<TokenPair>& pairs,
+                                  DecodeOptions options) {
+  std::vector<std::string> out(pairs.size());
+  for (const Batch& b : decode_batches(e, pairs)) {
+    options.sequences = b.ids;
+    std::vector<std::vector<int>> targets = decode_batch(model, b, e.layout(), options);
+    for (size_t i = 0; i < targets.size(); i++) out[size_t(b.ids[i])] = e.tokenizer().decode(targets[i]);
+  }
+  return out;
+}
+
+}  // namespace
+
+DecodeOptions decode_options(const Recipe& recipe) {
+  DecodeOptions o;
+  o.method = recipe.evaluate.method, o.beams = recipe.evaluate.beams;
+  o.length_penalty = recipe.evaluate.length_penalty, o.max_length = recipe.evaluate.max_length;
+  o.key = {recipe.seed, 0, 1u << 24, 0};
+  return o;
+}
+
+Generation generate_split(Experiment& e, const Model& model, const std::string& split,
+                          const DecodeOptions& options) {
+  const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
+  Generation g;
+  g.hypotheses = generate(e, model, pairs, options);
+  for (const TokenPair& p : pairs) {
+    const Example& x = e.corpus(split).examples[size_t(p.id)];
+    g.sources.push_back(x.source), g.references.push_back(x.target);
+  }
+  return g;
+}
+
+std::vector<std::string> generate_texts(Experiment& e, const Model& model, const std::vector<std::string>& sources,
+                                        const DecodeOptions& options) {
+  std::vector<TokenPair> pairs(sources.size());
+  for (size_t i = 0; i < sources.size(); i++) {
+    pairs[i].source = e.tokenizer().encode(sources[i]);
+    pairs[i].id = int(i);
+    if (int(pairs[i].source.size()) > e.recipe().data.max_source)
+      throw std::runtime_error("input line " + std::to_string(i + 1) + ": " +
+                               std::to_string(pairs[i].source.size()) + " tokens, data.max_source is " +
+                               std::to_string(e.recipe().data.max_source));
+  }
+  return generate(e, model, pairs, options);
+}
+
+double risk(Experiment& e, const Model& writer, const Model& scorer, const std::string& split) {
+  NoGrad quiet;
+  const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
+  DecodeOptions options = decode_options(e.recipe());
+  options.method = "sample";
+  options.max_length = e.recipe().data.max_target + 1;
+  std::vector<double> per_sequence(pairs.size());
+  for (const Batch& prompts : decode_batches(e, pairs)) {
+    options.sequences = prompts.ids;
+    std::vector<std::vector<int>> targets = decode_batch(writer, prompts, e.layout(), options);
+    std::vector<TokenPair> part;
+    for (size_t i = 0; i < targets.size(); i++) {
+      part.push_back(pairs[size_t(prompts.ids[i])]);
+      part.back().id = prompts.ids[i], part.back().target = targets[i];
+    }
+    Batch b = collate(part, e.layout(), e.specials());
+    Pass pass;
+    Tensor logits = scorer.forward(inputs_of(b, e.layout(), Device::cpu), pass).logits;
+    int n = logits.rows(), length = n / b.size;
+    std::vector<double> losses =
+        cross_entropy(reshape(logits, {n, logits.cols()}), Tensor::from(b.labels, {n})).values();
+    for (int row = 0; row < b.size; row++) {
+      double sum = 0;
+      int count = 0;
+      for (int t = 0; t < length; t++)
+        if (b.labels[size_t(row * length + t)] >= 0) sum += losses[size_t(row * length + t)], count++;
+      per_sequence[size_t(b.ids[size_t(row)])] = sum / std::max(1, count);
+    }
+  }
+  return std::accumulate(per_sequence.begin(), per_sequence.end(), 0.0) /
+         double(std::max<size_t>(1, per_sequence.size()));
+}
+
+Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model, const Model* teacher,
+                    Generation* generation) {
+  std::string split = e.has("test") ? "test" : "valid";
+  Json j = {{"stage", stage}, {"split", split}, {"parameters", model.parameters().count()},
+            {"non_embedding_parameters", model.non_embedding_count()}};
+  GoldScore gold = score_gold(e, model, split);
+  bool regression = e.layout() == Layout::classify && e.recipe().data.labels == "numbers";
+  if (regression) {
+    j["mean_squared_error"] = gold.loss;
+  } else {
+    j["loss"] = gold.loss, j["accuracy"] = gold.accuracy;
+    if (e.layout() != Layout::classify) j["perplexity"] = std::exp(gold.loss);
+  }
+  if (e.layout() != Layout::seq2seq && e.layout() != Layout::causal) return j;
+  Generation g = generate_split(e, model, split, decode_options(e.recipe()));
+  Bleu b = bleu(g.hypotheses, {g.references});
+  Chrf c = chrf(g.hypotheses, {g.references});
+  j["bleu"] = {{"score", b.score}, {"signature", b.signature}};
+  j["chrf"] = {{"score", c.score}, {"signature", c.signature}};
+  if (teacher && e.recipe().evaluate.risks) {
+    j["likelihood_risk"] = risk(e, model, *teacher, split);
+    j["coverage_risk"] = risk(e, *teacher, model, split);
+  }
+  if (generation) *generation = std::move(g);
+  return j;
+}
+
+}  // namespace retort

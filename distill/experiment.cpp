@@ -1,0 +1,199 @@
+#include "distill/experiment.h"
+
+#include <fmt/core.h>
+
+#include <filesystem>
+
+#include "build_commit.h"
+#include "data/text.h"
+#include "engine/safetensors.h"
+
+namespace fs = std::filesystem;
+
+namespace retort {
+namespace {
+
+ReadOptions read_options(const DataOptions& d, const std::string& split) {
+  ReadOptions r;
+  r.format = d.format;
+  r.paths = split == "train" ? d.train : split == "valid" ? d.valid : d.test;
+  r.source = d.source, r.target = d.target, r.header = d.header;
+  r.labelled = d.layout == "classify";
+  r.min_words = d.min_words, r.max_words = d.max_words, r.max_characters = d.max_characters;
+  r.deduplicate = d.deduplicate;
+  r.limit = split == "train" ? d.limit : split == "valid" ? d.valid_limit : d.test_limit;
+  return r;
+}
+
+std::string counts(const std::map<std::string, size_t>& dropped) {
+  std::string s;
+  for (const auto& [why, n] : dropped)
+    if (n) s += fmt::format("{}{} {}", s.empty() ? "; left out: " : ", ", n, why);
+  return s;
+}
+
+}  // namespace
+
+std::string checkpoint_path(const std::string& folder) { return folder + "/checkpoint.safetensors"; }
+std::string weights_path(const std::string& folder) { return folder + "/model.safetensors"; }
+
+Experiment::Experiment(Recipe recipe, bool quiet)
+    : recipe_(std::move(recipe)), quiet_(quiet), layout_(layout_named(recipe_.data.layout)) {
+  std::error_code error;
+  fs::create_directories(recipe_.output, error);
+  if (error)
+    throw std::runtime_error(recipe_.output + ": cannot make this folder: " + error.message() +
+                             "; choose another with output=FOLDER");
+  std::string path = recipe_.tokenizer.model;
+  if (path.empty()) {
+    path = recipe_.output + "/tokenizer.model";
+    // What the vocabulary was made from stands beside it, so that a changed recipe makes a new one.
+    std::string stamp = checksum_of(table_text(recipe_) + corpus("train").checksum);
+    std::string stamp_path = path + ".made-from";
+    if (!fs::exists(path) || !fs::exists(stamp_path) || read_file(stamp_path) != stamp) {
+      std::vector<std::string> lines;
+      for (const Example& e : corpus("train").examples) {
+        if (!e.source.empty()) lines.push_back(e.source);
+        if (layout_ != Layout::classify && !e.target.empty()) lines.push_back(e.target);
+      }
+      Tokenizer::train(lines, path, {recipe_.tokenizer.size, recipe_.tokenizer.type});
+      write_file_atomically(stamp_path, stamp);
+    }
+  }
+  tokenizer_ = std::make_shared<Tokenizer>(Tokenizer::load(path));
+}
+
+std::string Experiment::table_text(const Recipe& recipe) {
+  Json t = recipe_table(recipe);
+  return Json{{"data", t["data"]}, {"tokenizer", t["tokenizer"]}}.dump();
+}
+
+bool Experiment::has(const std::string& split) const {
+  return !read_options(recipe_.data, split).paths.empty();
+}
+
+const Corpus& Experiment::corpus(const std::string& split) {
+  auto found = corpora_.find(split);
+  if (found != corpora_.end()) return found->second;
+  if (!has(split)) throw std::runtime_error("data." + split + ": the recipe names no such file");
+  Corpus c = read_corpus(read_options(recipe_.data, split));
+  if (!quiet_) fmt::print("{}: {} examples{}\n", split, c.examples.size(), counts(c.dropped));
+  return corpora_.emplace(split, std::move(c)).first->second;
+}
+
+const Encoded& Experiment::pairs(const std::string& split) {
+  auto found = encoded_.find(split);
+  if (found != encoded_.end()) return found->second;
+  EncodeOptions o;
+  o.layout = layout_, o.max_source = recipe_.data.max_source, o.max_target = recipe_.data.max_target;
+  o.truncate = recipe_.data.truncate;
+  if (layout_ == Layout::classify && recipe_.data.labels == "names")
+    o.labels = labels_.empty() ? labels_ = label_names(corpus("train")) : labels_;
+  Encoded e = encode(corpus(split), *tokenizer_, o);
+  if (!quiet_ && !counts(e.counts).empty())
+    fmt::print("{}: {} pairs{}\n", split, e.pairs.size(), counts(e.counts));
+  return encoded_.emplace(split, std::move(e)).first->second;
+}
+
+const Stage& Experiment::stage(const std::string& name) const {
+  if (name == "teacher" && recipe_.has_teacher) return recipe_.teacher;
+  std::string names = recipe_.has_teacher ? "teacher" : "";
+  for (const Stage& s : recipe_.students) {
+    if (s.name == name) return s;
+    names += (names.empty() ? "" : ", ") + s.name;
+  }
+  throw std::runtime_error("no model \"" + name + "\" in this recipe; there are: " + names);
+}
+
+ModelConfig Experiment::resolve(ModelConfig c) {
+  c.vocab = tokenizer_->size();
+  c.pad = tokenizer_->pad(), c.bos = tokenizer_->bos(), c.eos = tokenizer_->eos();
+  const char* wanted = layout_ == Layout::seq2seq    ? "encoder_decoder"
+                       : layout_ == Layout::classify ? "encoder"
+                                                     : "decoder";
+  if (c.architecture != wanted)
+    throw std::runtime_error(fmt::format("data.layout \"{}\" needs architecture = \"{}\", the model is \"{}\"",
+                                         recipe_.data.layout, wanted, c.architecture));
+  if (layout_ == Layout::classify) {
+    pairs("train");
+    c.classes = recipe_.data.labels == "numbers" ? 1 : int(labels_.size());
+    c.token_types = std::max(c.token_types, 2);
+  }
+  c.check();
+  return c;
+}
+
+Model Experiment::build(const Stage& stage) {
+  Model model(resolve(stage.model), recipe_.seed);
+  if (stage.init == "random") return model;
+  if (stage.init.rfind("teacher:", 0) == 0) {
+    std::string mapping = copy_layers(load("teacher"), model, stage.init.substr(8));
+    if (!quiet_) fmt::print("{}\n", mapping);
+  } else {
+    model.parameters().load(load_safetensors(stage.init).tensors);
+  }
+  return model;
+}
+
+Model Experiment::load(const std::string& name) {
+  const Stage& s = stage(name);
+  std::string path = weights_path(folder(name));
+  if (!fs::exists(path))
+    throw std::runtime_error(path + ": no trained model here; make it with: retort " +
+                             (name == "teacher" ? "train RECIPE" : "distill RECIPE --student " + name));
+  TensorFile file = load_safetensors(path);
+  std::string hash = file.metadata.count("tokenizer") ? file.metadata.at("tokenizer") : "";
+  if (hash != tokenizer_->hash())
+    throw std::runtime_error(path + ": was trained with another vocabulary than " + recipe_.output +
+                             "/tokenizer.model; remove the folder or set output=FOLDER");
+  Model model(resolve(s.model), recipe_.seed);
+  try {
+    model.parameters().load(file.tensors);
+  } catch (const std::exception& e) {
+    throw std::runtime_error(path + ": " + e.what());
+  }
+  return model;
+}
+
+std::string Experiment::fingerprint(const Stage& stage) {
+  Json t = stage_table(stage);
+  t["train"].erase("log_every");
+  t["train"].erase("save_every");
+  t["data"] = table_of(recipe_.data);
+  t["seed"] = recipe_.seed;
+  t["train_checksum"] = corpus("train").checksum;
+  t["tokenizer_hash"] = tokenizer_->hash();
+  bool needs_teacher = stage.init.rfind("teacher:", 0) == 0;
+  for (const Term& term : stage.terms) needs_teacher |= term.loss != "ce" || term.on == "teacher";
+  if (needs_teacher && fs::exists(weights_path(folder("teacher"))))
+    t["teacher_hash"] = checksum(weights_path(folder("teacher")));
+  return t.dump();
+}
+
+void Experiment::write_manifest(const Stage& stage) {
+  std::string dir = folder(stage.name);
+  fs::create_directories(dir);
+  write_file_atomically(dir + "/recipe.toml", to_toml(recipe_table(recipe_)));
+  Json m = {{"stage", stage.name}, {"seed", recipe_.seed}, {"commit", RETORT_COMMIT},
+            {"version", RETORT_VERSION}, {"tokenizer", tokenizer_->hash()},
+            {"fingerprint", Json::parse(fingerprint(stage))}};
+  for (const char* split : {"train", "valid", "test"})
+    if (has(split)) m["checksums"][split] = corpus(split).checksum;
+  write_file_atomically(dir + "/manifest.json", m.dump(2) + "\n");
+}
+
+Inputs inputs_of(const Batch& b, Layout layout, Device device) {
+  Inputs in;
+  if (layout == Layout::seq2seq || layout == Layout::classify) {
+    in.source = Tensor::from(b.source, {b.size, b.source_length}, device);
+    in.source_lengths = Tensor::from(b.source_lengths, {b.size}, device);
+    if (!b.token_types.empty()) in.token_types = Tensor::from(b.token_types, {b.size, b.source_length}, device);
+  }
+  if (layout != Layout::classify) {
+    in.target = Tensor::from(b.decoder_input, {b.size, b.target_length}, device);
+    in.target_lengths = Tensor::from(b.target_lengths, {b.size}, device);
+  }
+  return in;
+}
+
+}  // namespace retort

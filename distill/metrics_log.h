@@ -1,0 +1,25 @@
+// metrics.jsonl: one JSON object a line, one line a step.
+#pragma once
+#include <cstdio>
+#include <string>
+
+#include "distill/toml.h"
+
+namespace retort {
+
+class MetricsLog {
+ public:
+  /// Opens `path` for appending after dropping lines of steps later than `last_step` (a resumed run repeats
+  /// them) and a torn last line.
+  MetricsLog(std::string path, long last_step);
+  ~MetricsLog();
+  MetricsLog(const MetricsLog&) = delete;
+  /// Appends a line and hands it to the system. Throws when it cannot be written (disk full).
+  void write(const Json& line);
+
+ private:
+  std::string path_;
+  std::FILE* file_;
+};
+
+}  // namespace retort

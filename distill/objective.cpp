@@ -1,0 +1,155 @@
+#include "distill/objective.h"
+
+#include <chrono>
+#include <map>
+#include <set>
+
+#include "losses/divergence.h"
+
+namespace retort {
+namespace {
+
+// Which positions count, row by row: labels that are not ignored.
+std::vector<int> valid_rows(const Batch& b, Layout layout) {
+  if (layout == Layout::classify) return std::vector<int>(size_t(b.size), 1);
+  std::vector<int> v(b.labels.size());
+  for (size_t i = 0; i < v.size(); i++) v[i] = b.labels[i] >= 0;
+  return v;
+}
+
+enum Site : uint32_t { kStudentSamples = 1u << 20, kTeacherSamples = 1u << 21 };
+
+}  // namespace
+
+std::vector<std::vector<int>> decode_batch(const Model& model, const Batch& b, Layout layout,
+                                           DecodeOptions options) {
+  NoGrad quiet;
+  Inputs in;
+  if (layout == Layout::seq2seq) {
+    in.source = Tensor::from(b.source, {b.size, b.source_length});
+    in.source_lengths = Tensor::from(b.source_lengths, {b.size});
+    in.target = Tensor::from(std::vector<int>(size_t(b.size), model.config().bos), {b.size, 1});
+    in.target_lengths = Tensor::from(std::vector<int>(size_t(b.size), 1), {b.size});
+  } else {
+    in.target = Tensor::from(b.source, {b.size, b.source_length});
+    in.target_lengths = Tensor::from(b.source_lengths, {b.size});
+  }
+  return decode(model, in, options);
+}
+
+Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
+                     const Model* teacher, int max_target)
+    : terms_(stage.terms),
+      layout_(layout),
+      specials_(specials),
+      seed_(seed),
+      teacher_(teacher),
+      max_target_(max_target),
+      smoothing_(stage.train.smoothing),
+      reduction_(parse_reduction(stage.train.reduction)) {
+  for (const Term& t : terms_) {
+    if (!teacher && (t.loss != "ce" || t.on == "teacher"))
+      throw std::runtime_error("stage " + stage.name + ": loss " + t.loss + " on " + t.on +
+                               " sequences needs a teacher; add [teacher] to the recipe");
+    if (t.on != "gold" && layout != Layout::seq2seq && layout != Layout::causal)
+      throw std::runtime_error("stage " + stage.name + ": only data.layout seq2seq and causal can be sampled");
+  }
+}
+
+Batch Objective::sequences_of(const std::string& writer, const Batch& gold, const std::vector<TokenPair>& pairs,
+                              const Model& student, long step) const {
+  if (writer == "gold") return gold;
+  bool own = writer == "student";
+  DecodeOptions o;
+  o.method = "sample";
+  o.max_length = max_target_ + 1;
+  o.key = {seed_, uint32_t(step), own ? kStudentSamples : kTeacherSamples, 0};
+  o.sequences = gold.ids;
+  std::vector<std::vector<int>> targets = decode_batch(own ? student : *teacher_, gold, layout_, o);
+  std::vector<TokenPair> sampled;
+  for (size_t i = 0; i < targets.size(); i++) {
+    TokenPair p = pairs[size_t(gold.ids[i])];
+    p.target = targets[i];
+    sampled.push_back(std::move(p));
+  }
+  return collate(sampled, layout_, specials_);
+}
+
+Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor& teacher, const Batch& b,
+                          double total_rows, double total_sequences) const {
+  if (layout_ == Layout::classify && !b.values.empty()) {  // regression: mean squared error
+    Tensor y = Tensor::from(std::vector<double>(b.values.begin(), b.values.end()), {b.size, 1}, student.dtype);
+    Tensor difference = sub(student, y);
+    return scale(sum(mul(difference, difference)), term.weight / total_sequences);
+  }
+  int vocab = student.cols(), n = student.rows();
+  Tensor logits = reshape(student, {n, vocab});
+  std::vector<int> valid = valid_rows(b, layout_);
+  Tensor losses;
+  if (term.loss == "ce") {
+    losses = cross_entropy(logits, Tensor::from(b.labels, {n}), smoothing_);
+  } else {
+    DivergenceOptions o;
+    o.temperature = term.temperature;
+    o.mask = Tensor::from(valid, {n});
+    losses = divergence(parse_divergence(term.loss), reshape(teacher, {n, vocab}), logits, o);
+  }
+  Tensor weights = reduction_weights(reduction_, valid, n / b.size, total_rows, total_sequences, losses.dtype,
+                                     losses.device());
+  return scale(sum(mul(losses, weights)), term.weight);
+}
+
+UpdateResult Objective::accumulate(Model& student, const std::vector<Batch>& batches,
+                                   const std::vector<TokenPair>& pairs, long step) const {
+  UpdateResult result;
+  std::set<std::string> writers;
+  for (const Term& t : terms_) writers.insert(t.on);
+  auto start = std::chrono::steady_clock::now();
+  std::map<std::string, std::vector<Batch>> by_writer;
+  std::map<std::string, double> rows;
+  double sequences = 0;
+  for (const Batch& gold : batches) {
+    sequences += gold.size;
+    result.tokens += layout_ == Layout::classify ? gold.size : gold.label_count;
+    for (const std::string& writer : writers) {
+      Batch b = sequences_of(writer, gold, pairs, student, step);
+      long valid = layout_ == Layout::classify ? b.size : b.label_count;
+      rows[writer] += double(valid);
+      if (writer != "gold") result.sampled += valid;
+      by_writer[writer].push_back(std::move(b));
+    }
+  }
+  result.sample_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  uint32_t passes = 0;
+  for (const auto& [writer, list] : by_writer) {
+    bool wants_teacher = false;
+    for (const Term& t : terms_) wants_teacher |= t.on == writer && t.loss != "ce";
+    uint32_t first = 0;
+    for (const Batch& b : list) {
+      Inputs in = inputs_of(b, layout_, Device::cpu);
+      Tensor teacher_logits;
+      if (wants_teacher) {
+        NoGrad quiet;
+        Pass pass;
+        teacher_logits = teacher_->forward(in, pass).logits;
+      }
+      Pass pass;
+      pass.training = true;
+      pass.key = {seed_, uint32_t(step), 0, first};
+      pass.sites = passes << 12;
+      Tensor logits = student.forward(in, pass).logits, loss;
+      for (const Term& t : terms_) {
+        if (t.on != writer) continue;
+        Tensor l = loss_of(t, logits, teacher_logits, b, rows[writer], sequences);
+        loss = loss.defined() ? loss + l : l;
+      }
+      result.loss += loss.item();
+      backward(loss);
+      first += uint32_t(b.size);
+    }
+    passes++;
+  }
+  return result;
+}
+
+}  // namespace retort

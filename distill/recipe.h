@@ -1,0 +1,97 @@
+// A recipe: one TOML file is one experiment. Every option with its default; docs/recipes.md explains them.
+#pragma once
+#include "data/batch.h"
+#include "data/reader.h"
+#include "distill/section.h"
+#include "engine/optimizer.h"
+#include "losses/cross_entropy.h"
+#include "models/decode.h"
+
+namespace retort {
+
+/// [data]: which files, in which format (data/reader.h), laid out how (data/batch.h).
+struct DataOptions {
+  std::string format = "tsv", layout = "seq2seq";
+  std::vector<std::string> train, valid, test;  ///< one file each; two for "parallel"
+  std::vector<std::string> source = {"1"};
+  std::string target = "2";
+  bool header = false, deduplicate = false, truncate = false;
+  size_t min_words = 0, max_words = 0, max_characters = 0;
+  size_t limit = 0, valid_limit = 0, test_limit = 0;  ///< 0: all
+  int max_source = 128, max_target = 128;             ///< tokens
+  std::string labels = "names";                       ///< classify: names or numbers
+};
+
+/// [tokenizer]: a given SentencePiece model, or how to train one on the training text.
+struct VocabularyOptions {
+  std::string model;
+  int size = 4000;
+  std::string type = "unigram";
+};
+
+/// [train], and [teacher.train], [students.NAME.train] over it.
+struct TrainOptions {
+  long steps = 0;                  ///< updates; 0: from epochs
+  double epochs = 1;
+  int tokens = 4096, rows = 0;     ///< of one batch (data/batch.h)
+  int accumulate = 1;              ///< batches of one update
+  OptimizerOptions optimizer;
+  double learning_rate = 1e-3, floor = 0;
+  std::string schedule = "inverse_sqrt";
+  long warmup = 0;
+  double clip = 1, smoothing = 0;
+  std::string reduction = "tokens";
+  long log_every = 50, valid_every = 0, save_every = 200;
+};
+
+/// One term of an objective: a loss on the positions of some sequences.
+struct Term {
+  std::string loss = "ce";  ///< ce, or a divergence (losses/divergence.h)
+  std::string on = "gold";  ///< gold, teacher or student: who wrote the target sequences
+  double weight = 1, temperature = 1;
+};
+
+/// A model and how it is trained: [teacher] or [students.NAME].
+struct Stage {
+  std::string name;
+  ModelConfig model;
+  std::string init = "random";  ///< random, a checkpoint's path, or "teacher:0,2" (copied layers)
+  std::string method = "mle";   ///< a name of methods(), or "terms"
+  std::vector<Term> terms;      ///< what the method stands for
+  TrainOptions train;
+};
+
+/// [evaluate]
+struct EvaluateOptions {
+  std::string method = "greedy";
+  int beams = 4;
+  double length_penalty = 1;
+  int max_length = 128;
+  int rows = 64;         ///< sequences decoded at a time
+  bool risks = true;     ///< likelihood and coverage risk, which need the teacher and sampling
+};
+
+struct Recipe {
+  std::string name = "run", output;  ///< output: the experiment's folder, default runs/NAME
+  uint64_t seed = 1;
+  std::string device = "cpu";
+  DataOptions data;
+  VocabularyOptions tokenizer;
+  EvaluateOptions evaluate;
+  Stage teacher;
+  std::vector<Stage> students;  ///< in the order of their names in `order`, or sorted
+  bool has_teacher = false;
+};
+
+/// The terms a method name stands for; throws on an unknown one. mle: ce on gold; kl: on gold; rkl: on student
+/// samples; js: KL(p||m)/2 on gold and KL(q||m)/2 on student samples, m = (p+q)/2; tvd: half each. (f-DISTILL,
+/// eqs. 6-10, with gold in the place of teacher samples.)
+std::vector<Term> method_terms(const std::string& method);
+
+/// Reads and checks a recipe. Every error is one line with file and line.
+Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides);
+/// All of it as a table that load_recipe would read back.
+Json recipe_table(const Recipe& recipe);
+Json stage_table(const Stage& stage);
+
+}  // namespace retort

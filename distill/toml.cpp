@@ -1,0 +1,108 @@
+#include "distill/toml.h"
+
+#include <sstream>
+#include <stdexcept>
+#define TOML_EXCEPTIONS 1
+#include <toml++/toml.h>
+
+#include "data/text.h"
+
+namespace retort {
+namespace {
+
+Json convert(const toml::node& node, const std::string& key, const std::string& file, TomlFile& out) {
+  out.where[key] = file + ":" + std::to_string(node.source().begin.line);
+  if (const toml::table* t = node.as_table()) {
+    Json j = Json::object();
+    for (const auto& [name, value] : *t) {
+      std::string k(name.str());
+      j[k] = convert(value, key.empty() ? k : key + "." + k, file, out);
+    }
+    return j;
+  }
+  if (const toml::array* a = node.as_array()) {
+    Json j = Json::array();
+    for (size_t i = 0; i < a->size(); i++)
+      j.push_back(convert((*a)[i], key + "." + std::to_string(i), file, out));
+    return j;
+  }
+  if (auto v = node.as_string()) return v->get();
+  if (auto v = node.as_integer()) return v->get();
+  if (auto v = node.as_floating_point()) return v->get();
+  if (auto v = node.as_boolean()) return v->get();
+  throw std::runtime_error(out.where[key] + ": " + key + ": dates and times are not used in recipes");
+}
+
+void apply(const std::string& text, TomlFile& file) {
+  size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw std::runtime_error("command line: expected key=value, got \"" + text + "\"");
+  std::string key = text.substr(0, equals), value = text.substr(equals + 1);
+  Json parsed;
+  try {
+    TomlFile scratch;
+    toml::table t = toml::parse("x = " + value);
+    parsed = convert(*t.get("x"), key, "command line", scratch);
+  } catch (const toml::parse_error&) {
+    parsed = value;
+  }
+  Json* at = &file.root;
+  std::stringstream parts(key);
+  for (std::string part; std::getline(parts, part, '.');) {
+    if (at->is_null()) *at = Json::object();
+    if (!at->is_object())
+      throw std::runtime_error("command line: " + key + ": what stands above it is not a table");
+    at = &(*at)[part];
+  }
+  *at = parsed;
+  file.where[key] = "command line";
+}
+
+toml::table table_of(const Json& j);
+template <class Add>
+void add_value(const Json& v, Add add) {
+  if (v.is_object()) add(table_of(v));
+  else if (v.is_boolean()) add(v.get<bool>());
+  else if (v.is_number_integer()) add(v.get<int64_t>());
+  else if (v.is_number()) add(v.get<double>());
+  else if (v.is_string()) add(v.get<std::string>());
+  else if (v.is_array()) {
+    toml::array a;
+    for (const Json& e : v) add_value(e, [&](auto&& x) { a.push_back(x); });
+    add(a);
+  }
+}
+toml::table table_of(const Json& j) {
+  toml::table t;
+  for (const auto& [key, value] : j.items())
+    add_value(value, [&, k = key](auto&& x) { t.insert_or_assign(k, x); });
+  return t;
+}
+
+}  // namespace
+
+TomlFile load_toml(const std::string& path, const std::vector<std::string>& overrides) {
+  TomlFile file;
+  if (!path.empty()) {
+    std::string text = read_file(path);
+    try {
+      toml::table t = toml::parse(text, path);
+      file.root = convert(t, "", path, file);
+    } catch (const toml::parse_error& e) {
+      std::ostringstream s;
+      s << path << ":" << e.source().begin.line << ":" << e.source().begin.column << ": "
+        << e.description();
+      throw std::runtime_error(s.str());
+    }
+  }
+  for (const std::string& o : overrides) apply(o, file);
+  return file;
+}
+
+std::string to_toml(const Json& root) {
+  std::ostringstream s;
+  s << table_of(root) << "\n";
+  return s.str();
+}
+
+}  // namespace retort

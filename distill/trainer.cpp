@@ -1,0 +1,220 @@
+#include "distill/trainer.h"
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "data/text.h"
+#include "distill/metrics_log.h"
+#include "distill/progress.h"
+#include "engine/checkpoint.h"
+#include "engine/safetensors.h"
+
+namespace fs = std::filesystem;
+
+namespace retort {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+Schedule schedule_of(const TrainOptions& t, long total) {
+  return {t.schedule, t.learning_rate, t.floor, t.warmup, total};
+}
+
+BatchOptions batch_options(const Experiment& e, const TrainOptions& t) {
+  return {e.layout(), t.tokens, t.rows, e.recipe().seed, true};
+}
+
+// Where a run stands: all that resuming needs beside weights and moments.
+struct Position {
+  long step = 0;
+  int epoch = 0, index = 0;
+  double tokens = 0, seconds = 0;
+};
+
+// The first parameter whose gradient is not finite, or "".
+std::string broken_gradient(const Parameters& parameters) {
+  for (const Parameter& p : parameters.list())
+    for (double g : grad(p.value).values())
+      if (!std::isfinite(g)) return p.name;
+  return "";
+}
+
+void save_failed_batch(const std::string& path, long step, const std::vector<Batch>& batches,
+                       const Tokenizer& tokenizer, const std::vector<TokenPair>& pairs) {
+  Json j = {{"step", step}, {"examples", Json::array()}};
+  for (const Batch& b : batches)
+    for (int id : b.ids) {
+      const TokenPair& p = pairs[size_t(id)];
+      j["examples"].push_back({{"example", id},
+                               {"source", tokenizer.decode(p.source)},
+                               {"target", tokenizer.decode(p.target)},
+                               {"source_ids", p.source},
+                               {"target_ids", p.target}});
+    }
+  write_file_atomically(path, j.dump(1) + "\n");
+}
+
+}  // namespace
+
+long total_steps(Experiment& experiment, const Stage& stage) {
+  const TrainOptions& t = stage.train;
+  if (t.steps > 0) return t.steps;
+  Batcher batcher(experiment.pairs("train").pairs, experiment.specials(), batch_options(experiment, t));
+  double updates = std::ceil(double(batcher.count(0)) / t.accumulate);
+  return std::max(1L, std::lround(t.epochs * updates));
+}
+
+TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start) {
+  interrupted();  // from here on a signal is noticed, not deadly
+  std::string dir = experiment.folder(stage.name), checkpoint = checkpoint_path(dir);
+  fs::create_directories(dir);
+  const std::vector<TokenPair>& pairs = experiment.pairs("train").pairs;
+  const TrainOptions& t = stage.train;
+  bool exists = fs::exists(checkpoint);
+  if (exists && start == Start::fresh)
+    throw std::runtime_error(checkpoint + " is there already: --resume goes on from it, --overwrite starts anew");
+
+  std::unique_ptr<Model> teacher;
+  for (const Term& term : stage.terms)
+    if (!teacher && (term.loss != "ce" || term.on == "teacher"))
+      teacher = std::make_unique<Model>(experiment.load("teacher"));
+  Model model = experiment.build(stage);
+  Parameters& parameters = model.parameters();
+  auto optimizer = make_optimizer(t.optimizer, parameters);
+  Objective objective(stage, experiment.layout(), experiment.specials(), experiment.recipe().seed, teacher.get(),
+                      experiment.recipe().data.max_target);
+  Batcher batcher(pairs, experiment.specials(), batch_options(experiment, t));
+  long total = total_steps(experiment, stage);
+  Schedule schedule = schedule_of(t, total);
+  std::string fingerprint = checksum_of(experiment.fingerprint(stage));
+
+  Position at;
+  if (exists && start == Start::resume) {
+    std::map<std::string, std::string> m = load_checkpoint(checkpoint, parameters, *optimizer);
+    if (m["fingerprint"] != fingerprint)
+      throw std::runtime_error(checkpoint + ": was made by another recipe, data, vocabulary or teacher; " +
+                               "--overwrite starts anew, output=FOLDER keeps both");
+    at.step = std::stol(m["step"]), at.epoch = std::stoi(m["epoch"]), at.index = std::stoi(m["index"]);
+    Json timing = Json::parse(fs::exists(dir + "/timing.json") ? read_file(dir + "/timing.json") : "{}");
+    at.tokens = timing.value("tokens", 0.0), at.seconds = timing.value("seconds", 0.0);
+  } else {
+    for (const char* old : {"/checkpoint.safetensors", "/model.safetensors", "/results.json", "/timing.json"})
+      fs::remove(dir + old);
+    experiment.write_manifest(stage);
+  }
+  MetricsLog log(dir + "/metrics.jsonl", at.step);
+  auto save = [&] {
+    save_checkpoint(checkpoint, parameters, *optimizer,
+                    {{"step", std::to_string(at.step)}, {"epoch", std::to_string(at.epoch)},
+                     {"index", std::to_string(at.index)}, {"fingerprint", fingerprint},
+                     {"config", model.config().to_json()}, {"tokenizer", experiment.tokenizer().hash()},
+                     {"recipe", to_toml(recipe_table(experiment.recipe()))}});
+    write_file_atomically(dir + "/timing.json",
+                          Json{{"tokens", at.tokens}, {"seconds", at.seconds}}.dump() + "\n");
+  };
+
+  Progress progress(stage.name, total, at.step, t.log_every);
+  while (at.step < total) {
+    auto began = Clock::now();
+    std::vector<Batch> batches;
+    while (int(batches.size()) < t.accumulate) {
+      if (at.index >= batcher.count(at.epoch)) {
+        at.epoch++, at.index = 0;
+        if (!batches.empty()) break;  // an update does not reach over the end of an epoch
+      }
+      batches.push_back(batcher.batch(at.epoch, at.index++));
+    }
+    double rate = learning_rate(schedule, at.step);
+    UpdateResult r;
+    double norm = 0;
+    try {
+      parameters.zero_grads();
+      r = objective.accumulate(model, batches, pairs, at.step);
+      if (!std::isfinite(r.loss)) throw std::runtime_error(fmt::format("the loss is {}", r.loss));
+      norm = clip_grad_norm(parameters, t.clip);
+      if (!std::isfinite(norm))
+        throw std::runtime_error("the gradient of " + broken_gradient(parameters) + " is not finite");
+    } catch (const std::exception& e) {
+      progress.finish();
+      std::string failed = dir + "/failed-batch.json";
+      save_failed_batch(failed, at.step, batches, experiment.tokenizer(), pairs);
+      throw std::runtime_error(fmt::format(
+          "{}: step {}: {}; its batch is in {}, {}; try a lower train.learning_rate or train.clip", stage.name,
+          at.step + 1, e.what(), failed,
+          fs::exists(checkpoint) ? "the last good checkpoint is kept" : "no checkpoint was written yet"));
+    }
+    optimizer->step(rate);
+    at.step++;
+    double seconds = seconds_since(began);
+    at.tokens += double(r.tokens), at.seconds += seconds;
+    Json line = {{"step", at.step}, {"epoch", at.epoch}, {"loss", r.loss}, {"learning_rate", rate},
+                 {"grad_norm", norm}, {"tokens", r.tokens}, {"seconds", seconds}};
+    if (r.sampled) line["sampled_tokens"] = r.sampled, line["sample_seconds"] = r.sample_seconds;
+    if (t.valid_every && (at.step % t.valid_every == 0 || at.step == total) && experiment.has("valid")) {
+      GoldScore v = score_gold(experiment, model, "valid");
+      line["valid_loss"] = v.loss, line["valid_accuracy"] = v.accuracy;
+      progress.finish();
+      fmt::print("{} {}/{}  valid loss {:.4f}  accuracy {:.2f} %\n", stage.name, at.step, total, v.loss,
+                 100 * v.accuracy);
+    }
+    log.write(line);
+    progress.update(at.step, fmt::format("loss {:.4f}  {} tokens/s", r.loss, thousands(at.tokens / at.seconds)));
+    bool stop = interrupted();
+    if (stop || at.step == total || (t.save_every && at.step % t.save_every == 0)) save();
+    if (stop && at.step < total) {
+      progress.finish();
+      throw Interrupted{fmt::format("stopped after step {} of {}; {} holds it. The same command with --resume "
+                                    "goes on",
+                                    at.step, total, checkpoint)};
+    }
+  }
+  progress.finish();
+  save_safetensors(weights_path(dir), parameters.values(),
+                   {{"format", "retort-model"}, {"config", model.config().to_json()},
+                    {"tokenizer", experiment.tokenizer().hash()}, {"stage", stage.name}});
+  return {at.step, at.seconds > 0 ? at.tokens / at.seconds : 0, at.seconds / 60};
+}
+
+GoldScore score_gold(Experiment& experiment, const Model& model, const std::string& split) {
+  NoGrad quiet;
+  const std::vector<TokenPair>& pairs = experiment.pairs(split).pairs;
+  BatchOptions o;
+  o.layout = experiment.layout(), o.shuffle = false;
+  for (const TokenPair& p : pairs)
+    o.tokens = std::max({o.tokens, int(p.source.size()) + int(p.target.size()) + 4});
+  Batcher batcher(pairs, experiment.specials(), o);
+  GoldScore score;
+  double right = 0;
+  for (int i = 0; i < batcher.count(0); i++) {
+    Batch b = batcher.batch(0, i);
+    Pass pass;
+    Tensor logits = model.forward(inputs_of(b, o.layout, Device::cpu), pass).logits;
+    int vocab = logits.cols(), n = logits.rows();
+    if (!b.values.empty()) {  // regression: mean squared error
+      std::vector<double> y = logits.values();
+      for (size_t k = 0; k < y.size(); k++) score.loss += (y[k] - b.values[k]) * (y[k] - b.values[k]);
+      score.tokens += y.size();
+      continue;
+    }
+    std::vector<double> losses =
+        cross_entropy(reshape(logits, {n, vocab}), Tensor::from(b.labels, {n})).values();
+    logits = contiguous(logits);
+    const float* x = logits.data<float>();
+    for (int row = 0; row < n; row++) {
+      if (b.labels[size_t(row)] < 0) continue;
+      const float* first = x + size_t(row) * size_t(vocab);
+      score.loss += losses[size_t(row)];
+      right += std::max_element(first, first + vocab) - first == b.labels[size_t(row)];
+      score.tokens++;
+    }
+  }
+  score.loss /= double(std::max<size_t>(1, score.tokens));
+  score.accuracy = right / double(std::max<size_t>(1, score.tokens));
+  return score;
+}
+
+}  // namespace retort

@@ -1,0 +1,32 @@
+#include "engine/suggest.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace retort {
+namespace {
+size_t distance(const std::string& a, const std::string& b) {  // Levenshtein
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t(0));
+  for (size_t i = 1; i <= a.size(); i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); j++) {
+      size_t changed = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
+    }
+  }
+  return row.back();
+}
+}  // namespace
+
+std::string nearest(const std::string& name, const std::vector<std::string>& names) {
+  std::string best;
+  size_t least = std::max<size_t>(2, name.size() / 3) + 1;
+  for (const std::string& n : names)
+    if (size_t d = distance(name, n); d < least) least = d, best = n;
+  return best;
+}
+
+}  // namespace retort
