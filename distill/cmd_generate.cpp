@@ -1,4 +1,5 @@
-// retort generate: outputs of a trained model for lines of text. retort eval: its figures on the test split.
+// retort generate: outputs of a trained model for lines of text. retort eval: its figures on the
+// test split.
 #include <fmt/core.h>
 
 #include <filesystem>
@@ -25,7 +26,8 @@ std::vector<std::string> input_lines(const std::string& path) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     size_t bad = find_invalid_utf8(line);
     if (bad != std::string::npos)
-      throw std::runtime_error(fmt::format("standard input:{}: byte {} is not UTF-8", lines.size() + 1, bad + 1));
+      throw std::runtime_error(
+          fmt::format("standard input:{}: byte {} is not UTF-8", lines.size() + 1, bad + 1));
     lines.push_back(line);
   }
   return lines;
@@ -50,7 +52,8 @@ void evaluate(const Arguments& a) {
   Experiment experiment(load_recipe(a.path, a.overrides), true);
   Model model = experiment.load(a.model);
   std::unique_ptr<Model> teacher;
-  if (experiment.recipe().has_teacher && std::filesystem::exists(weights_path(experiment.folder("teacher"))))
+  if (experiment.recipe().has_teacher &&
+      std::filesystem::exists(weights_path(experiment.folder("teacher"))))
     teacher = std::make_unique<Model>(experiment.load("teacher"));
   Json j = evaluate_stage(experiment, a.model, model, teacher.get(), nullptr);
   if (a.json) {
@@ -58,14 +61,17 @@ void evaluate(const Arguments& a) {
     return;
   }
   for (const auto& [key, value] : j.items())
-    fmt::print("{:26} {}\n", key, value.is_object() ? fmt::format("{:.2f}", value["score"].get<double>()) : value.dump());
+    fmt::print(
+        "{:26} {}\n", key,
+        value.is_object() ? fmt::format("{:.2f}", value["score"].get<double>()) : value.dump());
 }
 
 }  // namespace
 
 void add_generate_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* c = app.add_subcommand("generate", "Outputs of a trained model, one line for each line of input");
+  CLI::App* c =
+      app.add_subcommand("generate", "Outputs of a trained model, one line for each line of input");
   add_recipe_arguments(*c, *a);
   c->add_option("--model", a->model, "teacher, or a student's name")->capture_default_str();
   c->add_option("--input", a->input, "Text file; default: standard input");

@@ -28,7 +28,8 @@ int check(const std::string& loss, bool json) {
       if (family == loss || c.name == loss || c.name.rfind(loss + " ", 0) == 0) chosen.push_back(c);
     }
     if (chosen.empty())
-      throw std::runtime_error("no loss \"" + loss + "\"; did you mean \"" + nearest(loss, names) + "\"?");
+      throw std::runtime_error("no loss \"" + loss + "\"; did you mean \"" + nearest(loss, names) +
+                               "\"?");
     cases = chosen;
   }
   // Cases of one operator or loss are one row: the worst of them.
@@ -50,8 +51,8 @@ int check(const std::string& loss, bool json) {
   out["passed"] = passed;
   if (json) fmt::print("{}\n", out.dump(2));
   if (!json)
-    fmt::print("{} checked in float64, worst relative error of each; limit {:.0e}: {}\n", worst.size(), kGradLimit,
-               passed ? "passed" : "FAILED");
+    fmt::print("{} checked in float64, worst relative error of each; limit {:.0e}: {}\n",
+               worst.size(), kGradLimit, passed ? "passed" : "FAILED");
   return passed ? 0 : 1;
 }
 
@@ -60,8 +61,10 @@ int check(const std::string& loss, bool json) {
 void add_gradcheck_command(CLI::App& app) {
   auto loss = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
-  CLI::App* c = app.add_subcommand("gradcheck", "Check every backward pass against finite differences");
-  c->add_option("--loss", *loss, "Only this loss, or all losses; default: operators, layers and losses");
+  CLI::App* c =
+      app.add_subcommand("gradcheck", "Check every backward pass against finite differences");
+  c->add_option("--loss", *loss,
+                "Only this loss, or all losses; default: operators, layers and losses");
   c->add_flag("--json", *json, "One JSON object");
   c->footer("Example:  retort gradcheck --loss js");
   c->callback([loss, json] {

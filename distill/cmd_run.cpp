@@ -1,4 +1,5 @@
-// retort run: a whole experiment (teacher, students, evaluation, table); what is done already is skipped.
+// retort run: a whole experiment (teacher, students, evaluation, table); what is done already is
+// skipped.
 #include <fmt/core.h>
 
 #include <filesystem>
@@ -15,23 +16,28 @@ namespace fs = std::filesystem;
 namespace retort {
 namespace {
 
-// Trains and evaluates one stage unless its results.json stands and was made by the same recipe and data.
+// Trains and evaluates one stage unless its results.json stands and was made by the same recipe and
+// data.
 Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   std::string dir = e.folder(stage.name), results = dir + "/results.json";
-  std::string fingerprint = checksum_of(e.fingerprint(stage) + table_of(e.recipe().evaluate).dump());
+  std::string fingerprint =
+      checksum_of(e.fingerprint(stage) + table_of(e.recipe().evaluate).dump());
   if (!overwrite && fs::exists(results)) {
     Json j = Json::parse(read_file(results), nullptr, false);
     if (j.is_object() && j.value("fingerprint", "") == fingerprint) {
       fmt::print("{}: done already, in {}\n", stage.name, dir);
       return j;
     }
-    throw std::runtime_error(dir + " was made by another recipe, data or teacher; --overwrite makes it anew, "
-                                   "output=FOLDER keeps both");
+    throw std::runtime_error(
+        dir +
+        " was made by another recipe, data or teacher; --overwrite makes it anew, "
+        "output=FOLDER keeps both");
   }
   TrainSummary s = train_stage(e, stage, overwrite ? Start::overwrite : Start::resume);
   Model model = e.load(stage.name);
   std::unique_ptr<Model> teacher;
-  if (stage.name != "teacher" && e.recipe().has_teacher) teacher = std::make_unique<Model>(e.load("teacher"));
+  if (stage.name != "teacher" && e.recipe().has_teacher)
+    teacher = std::make_unique<Model>(e.load("teacher"));
   Generation g;
   Json j = evaluate_stage(e, stage.name, model, teacher ? teacher.get() : &model, &g);
   j["fingerprint"] = fingerprint;
@@ -110,9 +116,10 @@ void run(const RecipeArguments& a, bool overwrite) {
   if (all.empty()) throw std::runtime_error(a.path + ": has neither [teacher] nor [students]");
   std::string text = table(all), examples = samples(e, all, 10);
   write_file_atomically(e.recipe().output + "/results.md", text + "\n```" + examples + "```\n");
-  fmt::print("{}\n{}\nEverything is in {}: results.md, and for each model recipe.toml, manifest.json, "
-             "metrics.jsonl, checkpoint, weights, hypotheses.txt, results.json\n",
-             examples, text, e.recipe().output);
+  fmt::print(
+      "{}\n{}\nEverything is in {}: results.md, and for each model recipe.toml, manifest.json, "
+      "metrics.jsonl, checkpoint, weights, hypotheses.txt, results.json\n",
+      examples, text, e.recipe().output);
 }
 
 }  // namespace
@@ -120,7 +127,8 @@ void run(const RecipeArguments& a, bool overwrite) {
 void add_run_command(CLI::App& app) {
   auto a = std::make_shared<RecipeArguments>();
   auto overwrite = std::make_shared<bool>(false);
-  CLI::App* c = app.add_subcommand("run", "A whole experiment: teacher, students, evaluation, table");
+  CLI::App* c =
+      app.add_subcommand("run", "A whole experiment: teacher, students, evaluation, table");
   add_recipe_arguments(*c, *a);
   c->add_flag("--overwrite", *overwrite, "Make anew what is done already");
   c->footer("Example:  retort run recipes/demo.toml seed=2 output=runs/demo-2");

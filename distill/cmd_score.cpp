@@ -18,12 +18,14 @@ void add_score_command(CLI::App& app) {
     bool json = false;
   };
   auto a = std::make_shared<Arguments>();
-  CLI::App* c = app.add_subcommand("score", "BLEU and chrF, as sacreBLEU defines them, of plain text files");
+  CLI::App* c =
+      app.add_subcommand("score", "BLEU and chrF, as sacreBLEU defines them, of plain text files");
   c->add_option("--metric", a->metrics, "bleu, chrf, or both")
       ->delimiter(',')
       ->check(CLI::IsMember({"bleu", "chrf"}))
       ->capture_default_str();
-  c->add_option("--ref", a->references, "References, one segment a line; more than one file may be given")
+  c->add_option("--ref", a->references,
+                "References, one segment a line; more than one file may be given")
       ->required()
       ->take_all();
   c->add_option("--hyp", a->hypothesis, "Hypotheses, one segment a line")->required();
@@ -35,8 +37,9 @@ void add_score_command(CLI::App& app) {
     for (const std::string& path : a->references) {
       references.push_back(read_lines(path));
       if (references.back().size() != hypotheses.size())
-        throw std::runtime_error(fmt::format("{} has {} lines, {} has {}: one segment a line in both", path,
-                                             references.back().size(), a->hypothesis, hypotheses.size()));
+        throw std::runtime_error(
+            fmt::format("{} has {} lines, {} has {}: one segment a line in both", path,
+                        references.back().size(), a->hypothesis, hypotheses.size()));
     }
     Json j;
     for (const std::string& metric : a->metrics)
@@ -52,7 +55,8 @@ void add_score_command(CLI::App& app) {
       return;
     }
     for (const auto& [name, s] : j.items())
-      fmt::print("{} = {:.2f}  {}\n", name, s["score"].get<double>(), s["signature"].get<std::string>());
+      fmt::print("{} = {:.2f}  {}\n", name, s["score"].get<double>(),
+                 s["signature"].get<std::string>());
   });
 }
 

@@ -35,8 +35,12 @@ CLI::App* add(CLI::App& app, const char* name, const char* what, std::shared_ptr
 }  // namespace
 
 void add_recipe_arguments(CLI::App& command, RecipeArguments& a) {
-  command.add_option("recipe", a.path, "TOML file, one experiment")->required()->type_name("RECIPE");
-  command.add_option("overrides", a.overrides, "Keys of the recipe, over the file: student.model.layers=2")
+  command.add_option("recipe", a.path, "TOML file, one experiment")
+      ->required()
+      ->type_name("RECIPE");
+  command
+      .add_option("overrides", a.overrides,
+                  "Keys of the recipe, over the file: student.model.layers=2")
       ->type_name("KEY=VALUE");
 }
 
@@ -57,10 +61,11 @@ void add_distill_command(CLI::App& app) {
   c->callback([a] {
     if (!a->stage.empty()) return train(*a, a->stage);
     std::vector<Stage> students = load_recipe(a->path, a->overrides).students;
-    if (students.empty()) throw std::runtime_error(a->path + ": has no [student] or [students.NAME]");
+    if (students.empty())
+      throw std::runtime_error(a->path + ": has no [student] or [students.NAME]");
     for (const Stage& s : students) {
-      if (a->resume && std::filesystem::exists(weights_path(
-                           load_recipe(a->path, a->overrides).output + "/" + s.name)))
+      if (a->resume && std::filesystem::exists(
+                           weights_path(load_recipe(a->path, a->overrides).output + "/" + s.name)))
         continue;
       train(*a, s.name);
     }

@@ -1,4 +1,5 @@
-// The subcommands of `retort`. Each callback throws on errors; main prints one line and exits with 1.
+// The subcommands of `retort`. Each callback throws on errors; main prints one line and exits
+// with 1.
 #pragma once
 #include <CLI/CLI.hpp>
 

@@ -32,13 +32,14 @@ std::vector<Batch> decode_batches(Experiment& e, const std::vector<TokenPair>& p
   return batches;
 }
 
-std::vector<std::string> generate(Experiment& e, const Model& model, const std::vector<TokenPair>& pairs,
-                                  DecodeOptions options) {
+std::vector<std::string> generate(Experiment& e, const Model& model,
+                                  const std::vector<TokenPair>& pairs, DecodeOptions options) {
   std::vector<std::string> out(pairs.size());
   for (const Batch& b : decode_batches(e, pairs)) {
     options.sequences = b.ids;
     std::vector<std::vector<int>> targets = decode_batch(model, b, e.layout(), options);
-    for (size_t i = 0; i < targets.size(); i++) out[size_t(b.ids[i])] = e.tokenizer().decode(targets[i]);
+    for (size_t i = 0; i < targets.size(); i++)
+      out[size_t(b.ids[i])] = e.tokenizer().decode(targets[i]);
   }
   return out;
 }
@@ -65,16 +66,17 @@ Generation generate_split(Experiment& e, const Model& model, const std::string& 
   return g;
 }
 
-std::vector<std::string> generate_texts(Experiment& e, const Model& model, const std::vector<std::string>& sources,
+std::vector<std::string> generate_texts(Experiment& e, const Model& model,
+                                        const std::vector<std::string>& sources,
                                         const DecodeOptions& options) {
   std::vector<TokenPair> pairs(sources.size());
   for (size_t i = 0; i < sources.size(); i++) {
     pairs[i].source = e.tokenizer().encode(sources[i]);
     pairs[i].id = int(i);
     if (int(pairs[i].source.size()) > e.recipe().data.max_source)
-      throw std::runtime_error("input line " + std::to_string(i + 1) + ": " +
-                               std::to_string(pairs[i].source.size()) + " tokens, data.max_source is " +
-                               std::to_string(e.recipe().data.max_source));
+      throw std::runtime_error(
+          "input line " + std::to_string(i + 1) + ": " + std::to_string(pairs[i].source.size()) +
+          " tokens, data.max_source is " + std::to_string(e.recipe().data.max_source));
   }
   return generate(e, model, pairs, options);
 }
@@ -104,7 +106,8 @@ double risk(Experiment& e, const Model& writer, const Model& scorer, const std::
       double sum = 0;
       int count = 0;
       for (int t = 0; t < length; t++)
-        if (b.labels[size_t(row * length + t)] >= 0) sum += losses[size_t(row * length + t)], count++;
+        if (b.labels[size_t(row * length + t)] >= 0)
+          sum += losses[size_t(row * length + t)], count++;
       per_sequence[size_t(b.ids[size_t(row)])] = sum / std::max(1, count);
     }
   }
@@ -112,10 +115,12 @@ double risk(Experiment& e, const Model& writer, const Model& scorer, const std::
          double(std::max<size_t>(1, per_sequence.size()));
 }
 
-Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model, const Model* teacher,
-                    Generation* generation) {
+Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model,
+                    const Model* teacher, Generation* generation) {
   std::string split = e.has("test") ? "test" : "valid";
-  Json j = {{"stage", stage}, {"split", split}, {"parameters", model.parameters().count()},
+  Json j = {{"stage", stage},
+            {"split", split},
+            {"parameters", model.parameters().count()},
             {"non_embedding_parameters", model.non_embedding_count()}};
   GoldScore gold = score_gold(e, model, split);
   bool regression = e.layout() == Layout::classify && e.recipe().data.labels == "numbers";

@@ -1,5 +1,5 @@
-// What a trained model is worth: on gold text (perplexity, token accuracy), by its translations (BLEU, chrF), and
-// against its teacher (f-DISTILL's likelihood and coverage risk).
+// What a trained model is worth: on gold text (perplexity, token accuracy), by its translations
+// (BLEU, chrF), and against its teacher (f-DISTILL's likelihood and coverage risk).
 #pragma once
 #include "distill/experiment.h"
 
@@ -13,17 +13,20 @@ Generation generate_split(Experiment& experiment, const Model& model, const std:
                           const DecodeOptions& options);
 /// One output for each source text (lines), for `retort generate`.
 std::vector<std::string> generate_texts(Experiment& experiment, const Model& model,
-                                        const std::vector<std::string>& sources, const DecodeOptions& options);
+                                        const std::vector<std::string>& sources,
+                                        const DecodeOptions& options);
 DecodeOptions decode_options(const Recipe& recipe);
 
-/// Mean over sequences of the mean negative log-probability per token (end token included) that `scorer` gives to
-/// sequences sampled from `writer`, one per source of the split. Likelihood risk: student writes, teacher scores;
-/// coverage risk: teacher writes, student scores (f-DISTILL, section 4; per token as its published code).
-double risk(Experiment& experiment, const Model& writer, const Model& scorer, const std::string& split);
+/// Mean over sequences of the mean negative log-probability per token (end token included) that
+/// `scorer` gives to sequences sampled from `writer`, one per source of the split. Likelihood risk:
+/// student writes, teacher scores; coverage risk: teacher writes, student scores (f-DISTILL,
+/// section 4; per token as its published code).
+double risk(Experiment& experiment, const Model& writer, const Model& scorer,
+            const std::string& split);
 
-/// results.json of a stage: every figure on the test split (or valid where there is no test). `teacher` may be null:
-/// no risks then.
-Json evaluate_stage(Experiment& experiment, const std::string& stage, const Model& model, const Model* teacher,
-                    Generation* generation);
+/// results.json of a stage: every figure on the test split (or valid where there is no test).
+/// `teacher` may be null: no risks then.
+Json evaluate_stage(Experiment& experiment, const std::string& stage, const Model& model,
+                    const Model* teacher, Generation* generation);
 
 }  // namespace retort

@@ -34,7 +34,9 @@ std::string counts(const std::map<std::string, size_t>& dropped) {
 
 }  // namespace
 
-std::string checkpoint_path(const std::string& folder) { return folder + "/checkpoint.safetensors"; }
+std::string checkpoint_path(const std::string& folder) {
+  return folder + "/checkpoint.safetensors";
+}
 std::string weights_path(const std::string& folder) { return folder + "/model.safetensors"; }
 
 Experiment::Experiment(Recipe recipe, bool quiet)
@@ -85,7 +87,8 @@ const Encoded& Experiment::pairs(const std::string& split) {
   auto found = encoded_.find(split);
   if (found != encoded_.end()) return found->second;
   EncodeOptions o;
-  o.layout = layout_, o.max_source = recipe_.data.max_source, o.max_target = recipe_.data.max_target;
+  o.layout = layout_, o.max_source = recipe_.data.max_source,
+  o.max_target = recipe_.data.max_target;
   o.truncate = recipe_.data.truncate;
   if (layout_ == Layout::classify && recipe_.data.labels == "names")
     o.labels = labels_.empty() ? labels_ = label_names(corpus("train")) : labels_;
@@ -112,8 +115,9 @@ ModelConfig Experiment::resolve(ModelConfig c) {
                        : layout_ == Layout::classify ? "encoder"
                                                      : "decoder";
   if (c.architecture != wanted)
-    throw std::runtime_error(fmt::format("data.layout \"{}\" needs architecture = \"{}\", the model is \"{}\"",
-                                         recipe_.data.layout, wanted, c.architecture));
+    throw std::runtime_error(
+        fmt::format("data.layout \"{}\" needs architecture = \"{}\", the model is \"{}\"",
+                    recipe_.data.layout, wanted, c.architecture));
   if (layout_ == Layout::classify) {
     pairs("train");
     c.classes = recipe_.data.labels == "numbers" ? 1 : int(labels_.size());
@@ -139,8 +143,9 @@ Model Experiment::load(const std::string& name) {
   const Stage& s = stage(name);
   std::string path = weights_path(folder(name));
   if (!fs::exists(path))
-    throw std::runtime_error(path + ": no trained model here; make it with: retort " +
-                             (name == "teacher" ? "train RECIPE" : "distill RECIPE --student " + name));
+    throw std::runtime_error(
+        path + ": no trained model here; make it with: retort " +
+        (name == "teacher" ? "train RECIPE" : "distill RECIPE --student " + name));
   TensorFile file = load_safetensors(path);
   std::string hash = file.metadata.count("tokenizer") ? file.metadata.at("tokenizer") : "";
   if (hash != tokenizer_->hash())
@@ -174,8 +179,11 @@ void Experiment::write_manifest(const Stage& stage) {
   std::string dir = folder(stage.name);
   fs::create_directories(dir);
   write_file_atomically(dir + "/recipe.toml", to_toml(recipe_table(recipe_)));
-  Json m = {{"stage", stage.name}, {"seed", recipe_.seed}, {"commit", RETORT_COMMIT},
-            {"version", RETORT_VERSION}, {"tokenizer", tokenizer_->hash()},
+  Json m = {{"stage", stage.name},
+            {"seed", recipe_.seed},
+            {"commit", RETORT_COMMIT},
+            {"version", RETORT_VERSION},
+            {"tokenizer", tokenizer_->hash()},
             {"fingerprint", Json::parse(fingerprint(stage))}};
   for (const char* split : {"train", "valid", "test"})
     if (has(split)) m["checksums"][split] = corpus(split).checksum;
@@ -187,7 +195,8 @@ Inputs inputs_of(const Batch& b, Layout layout, Device device) {
   if (layout == Layout::seq2seq || layout == Layout::classify) {
     in.source = Tensor::from(b.source, {b.size, b.source_length}, device);
     in.source_lengths = Tensor::from(b.source_lengths, {b.size}, device);
-    if (!b.token_types.empty()) in.token_types = Tensor::from(b.token_types, {b.size, b.source_length}, device);
+    if (!b.token_types.empty())
+      in.token_types = Tensor::from(b.token_types, {b.size, b.source_length}, device);
   }
   if (layout != Layout::classify) {
     in.target = Tensor::from(b.decoder_input, {b.size, b.target_length}, device);

@@ -1,6 +1,6 @@
 // What all stages of an experiment share: its folder, vocabulary, data, and the models made so far.
-//   OUTPUT/tokenizer.model, OUTPUT/STAGE/{recipe.toml, manifest.json, metrics.jsonl, checkpoint.safetensors,
-//   model.safetensors, results.json}
+//   OUTPUT/tokenizer.model, OUTPUT/STAGE/{recipe.toml, manifest.json, metrics.jsonl,
+//   checkpoint.safetensors, model.safetensors, results.json}
 #pragma once
 #include <memory>
 
@@ -11,15 +11,16 @@ namespace retort {
 
 class Experiment {
  public:
-  /// Makes the folder, reads or trains the vocabulary, reads and encodes the data that is asked for. Prints what
-  /// was read and what was dropped.
+  /// Makes the folder, reads or trains the vocabulary, reads and encodes the data that is asked
+  /// for. Prints what was read and what was dropped.
   explicit Experiment(Recipe recipe, bool quiet = false);
 
   const Recipe& recipe() const { return recipe_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   Specials specials() const { return specials_of(*tokenizer_); }
   Layout layout() const { return layout_; }
-  /// Encoded pairs and raw examples of train, valid or test; read on first use. Throws when the recipe names none.
+  /// Encoded pairs and raw examples of train, valid or test; read on first use. Throws when the
+  /// recipe names none.
   const Encoded& pairs(const std::string& split);
   const Corpus& corpus(const std::string& split);
   bool has(const std::string& split) const;
@@ -27,13 +28,15 @@ class Experiment {
   const Stage& stage(const std::string& name) const;
 
   std::string folder(const std::string& stage) const { return recipe_.output + "/" + stage; }
-  /// A new model of this stage with vocabulary, special ids and classes filled in; initial values as `init` says.
+  /// A new model of this stage with vocabulary, special ids and classes filled in; initial values
+  /// as `init` says.
   Model build(const Stage& stage);
   /// The trained model of a stage; throws, saying how to make it, when there is none.
   Model load(const std::string& stage);
 
-  /// Everything that decides what a stage's training computes, as one text: the resolved recipe of the stage,
-  /// the data's checksums, the vocabulary, and for a distilled student the teacher's weights.
+  /// Everything that decides what a stage's training computes, as one text: the resolved recipe of
+  /// the stage, the data's checksums, the vocabulary, and for a distilled student the teacher's
+  /// weights.
   std::string fingerprint(const Stage& stage);
   /// manifest.json and recipe.toml of a stage: seed, checksums, commit, version.
   void write_manifest(const Stage& stage);

@@ -1,5 +1,5 @@
-// retort: the program. Exit status 0; 1 on an error (one line on standard error); 2 on wrong usage; 130 when
-// stopped by a signal after saving.
+// retort: the program. Exit status 0; 1 on an error (one line on standard error); 2 on wrong usage;
+// 130 when stopped by a signal after saving.
 #include <fmt/core.h>
 
 #include <csignal>
@@ -16,7 +16,8 @@ int main(int argc, char** argv) {
       "Retort distils teacher transformers into students and shows what each divergence does.\n"
       "First steps:  data/get l10n-en-ro && retort run recipes/demo.toml");
   app.name("retort");
-  app.set_version_flag("--version", std::string("retort ") + RETORT_VERSION + " (" + RETORT_COMMIT + ")");
+  app.set_version_flag("--version",
+                       std::string("retort ") + RETORT_VERSION + " (" + RETORT_COMMIT + ")");
   app.require_subcommand(1);
   retort::add_train_command(app);
   retort::add_distill_command(app);
@@ -39,7 +40,8 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "retort: {}\n", e.message);
     return 130;
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "retort: out of memory; use smaller batches (train.tokens) or a smaller model\n");
+    fmt::print(stderr,
+               "retort: out of memory; use smaller batches (train.tokens) or a smaller model\n");
     return 1;
   } catch (const std::exception& e) {
     fmt::print(stderr, "retort: {}\n", e.what());

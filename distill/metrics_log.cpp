@@ -20,7 +20,8 @@ MetricsLog::MetricsLog(std::string path, long last_step) : path_(std::move(path)
     write_file_atomically(path_, kept);
   }
   file_ = std::fopen(path_.c_str(), "a");
-  if (!file_) throw std::runtime_error(path_ + ": cannot be opened for writing: " + std::strerror(errno));
+  if (!file_)
+    throw std::runtime_error(path_ + ": cannot be opened for writing: " + std::strerror(errno));
 }
 
 MetricsLog::~MetricsLog() { std::fclose(file_); }

@@ -9,8 +9,8 @@ namespace retort {
 
 class MetricsLog {
  public:
-  /// Opens `path` for appending after dropping lines of steps later than `last_step` (a resumed run repeats
-  /// them) and a torn last line.
+  /// Opens `path` for appending after dropping lines of steps later than `last_step` (a resumed run
+  /// repeats them) and a torn last line.
   MetricsLog(std::string path, long last_step);
   ~MetricsLog();
   MetricsLog(const MetricsLog&) = delete;

@@ -52,12 +52,14 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
       throw std::runtime_error("stage " + stage.name + ": loss " + t.loss + " on " + t.on +
                                " sequences needs a teacher; add [teacher] to the recipe");
     if (t.on != "gold" && layout != Layout::seq2seq && layout != Layout::causal)
-      throw std::runtime_error("stage " + stage.name + ": only data.layout seq2seq and causal can be sampled");
+      throw std::runtime_error("stage " + stage.name +
+                               ": only data.layout seq2seq and causal can be sampled");
   }
 }
 
-Batch Objective::sequences_of(const std::string& writer, const Batch& gold, const std::vector<TokenPair>& pairs,
-                              const Model& student, long step) const {
+Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
+                              const std::vector<TokenPair>& pairs, const Model& student,
+                              long step) const {
   if (writer == "gold") return gold;
   bool own = writer == "student";
   DecodeOptions o;
@@ -75,10 +77,11 @@ Batch Objective::sequences_of(const std::string& writer, const Batch& gold, cons
   return collate(sampled, layout_, specials_);
 }
 
-Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor& teacher, const Batch& b,
-                          double total_rows, double total_sequences) const {
+Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor& teacher,
+                          const Batch& b, double total_rows, double total_sequences) const {
   if (layout_ == Layout::classify && !b.values.empty()) {  // regression: mean squared error
-    Tensor y = Tensor::from(std::vector<double>(b.values.begin(), b.values.end()), {b.size, 1}, student.dtype);
+    Tensor y = Tensor::from(std::vector<double>(b.values.begin(), b.values.end()), {b.size, 1},
+                            student.dtype);
     Tensor difference = sub(student, y);
     return scale(sum(mul(difference, difference)), term.weight / total_sequences);
   }
@@ -94,8 +97,8 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor&
     o.mask = Tensor::from(valid, {n});
     losses = divergence(parse_divergence(term.loss), reshape(teacher, {n, vocab}), logits, o);
   }
-  Tensor weights = reduction_weights(reduction_, valid, n / b.size, total_rows, total_sequences, losses.dtype,
-                                     losses.device());
+  Tensor weights = reduction_weights(reduction_, valid, n / b.size, total_rows, total_sequences,
+                                     losses.dtype, losses.device());
   return scale(sum(mul(losses, weights)), term.weight);
 }
 
@@ -119,7 +122,8 @@ UpdateResult Objective::accumulate(Model& student, const std::vector<Batch>& bat
       by_writer[writer].push_back(std::move(b));
     }
   }
-  result.sample_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.sample_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   uint32_t passes = 0;
   for (const auto& [writer, list] : by_writer) {
     bool wants_teacher = false;

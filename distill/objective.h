@@ -1,6 +1,6 @@
-// An objective: terms of losses on sequences. Each update has micro-batches; the sequences of each term (gold,
-// or sampled from teacher or student) are made first, so that the reduction counts over all of them and
-// accumulation equals the large batch.
+// An objective: terms of losses on sequences. Each update has micro-batches; the sequences of each
+// term (gold, or sampled from teacher or student) are made first, so that the reduction counts over
+// all of them and accumulation equals the large batch.
 #pragma once
 #include "distill/experiment.h"
 
@@ -8,26 +8,26 @@ namespace retort {
 
 /// What one update did.
 struct UpdateResult {
-  double loss = 0;         ///< weighted sum of the terms
-  long tokens = 0;         ///< valid label positions of the gold batches
-  long sampled = 0;        ///< tokens sampled for the update
+  double loss = 0;   ///< weighted sum of the terms
+  long tokens = 0;   ///< valid label positions of the gold batches
+  long sampled = 0;  ///< tokens sampled for the update
   double sample_seconds = 0;
 };
 
 class Objective {
  public:
   /// `teacher` may be null where no term needs it (checked here).
-  Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed, const Model* teacher,
-            int max_target);
+  Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
+            const Model* teacher, int max_target);
 
-  /// Adds the gradients of update `step` over these batches to student.parameters(). `batches` come with the
-  /// pairs they were collated from, by id.
+  /// Adds the gradients of update `step` over these batches to student.parameters(). `batches` come
+  /// with the pairs they were collated from, by id.
   UpdateResult accumulate(Model& student, const std::vector<Batch>& batches,
                           const std::vector<TokenPair>& pairs, long step) const;
 
  private:
-  Batch sequences_of(const std::string& writer, const Batch& gold, const std::vector<TokenPair>& pairs,
-                     const Model& student, long step) const;
+  Batch sequences_of(const std::string& writer, const Batch& gold,
+                     const std::vector<TokenPair>& pairs, const Model& student, long step) const;
   Tensor loss_of(const Term& term, const Tensor& student, const Tensor& teacher, const Batch& batch,
                  double rows, double sequences) const;
   std::vector<Term> terms_;

@@ -1,4 +1,5 @@
-// What a person sees while a run goes on: one line that is redrawn on a terminal, plain lines otherwise.
+// What a person sees while a run goes on: one line that is redrawn on a terminal, plain lines
+// otherwise.
 #pragma once
 #include <chrono>
 #include <string>
@@ -9,7 +10,8 @@ class Progress {
  public:
   /// `every`: a plain line each so many steps where standard output is no terminal.
   Progress(std::string name, long total, long first, long every);
-  /// After step `step` (1-based) of the total. `note` holds the figures, "loss 3.21  9,876 tokens/s".
+  /// After step `step` (1-based) of the total. `note` holds the figures, "loss 3.21  9,876
+  /// tokens/s".
   void update(long step, const std::string& note);
   /// Ends the redrawn line; safe to call twice.
   void finish();
@@ -26,7 +28,8 @@ std::string clock_text(double seconds);
 /// "12,345".
 std::string thousands(double number);
 
-/// True once SIGINT or SIGTERM arrived; the first call installs the handlers. A second signal ends at once.
+/// True once SIGINT or SIGTERM arrived; the first call installs the handlers. A second signal ends
+/// at once.
 bool interrupted();
 
 /// Thrown after an interrupted run saved its checkpoint; main prints it and exits with 130.

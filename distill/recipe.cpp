@@ -94,9 +94,10 @@ Term read_term(const TomlFile& file, const Json& table, const std::string& path)
     throw std::runtime_error(r.where("loss") + ": " + e.what());
   }
   if (term.loss == "ce" && term.on == "student")
-    throw std::runtime_error(r.where("loss") +
-                             ": cross-entropy on the student's own samples makes it collapse; use gold or "
-                             "teacher sequences");
+    throw std::runtime_error(
+        r.where("loss") +
+        ": cross-entropy on the student's own samples makes it collapse; use gold or "
+        "teacher sequences");
   positive(file, path, "temperature", term.temperature);
   return term;
 }
@@ -116,7 +117,8 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   one_of(r, "method", s.method, kMethods);
   if (s.method == "terms") {
     if (!terms.is_array() || terms.empty())
-      throw std::runtime_error(r.where("terms") + ": expected a list of {loss, on, weight, temperature}");
+      throw std::runtime_error(r.where("terms") +
+                               ": expected a list of {loss, on, weight, temperature}");
     for (size_t i = 0; i < terms.size(); i++)
       s.terms.push_back(read_term(file, terms[i], path + ".terms." + std::to_string(i)));
   } else {
@@ -154,7 +156,8 @@ std::vector<Term> method_terms(const std::string& method) {
   if (method == "rkl") return {{"rkl", "student"}};
   if (method == "js") return {{"skew_kl:0.5", "gold", 0.5}, {"skew_rkl:0.5", "student", 0.5}};
   if (method == "tvd") return {{"tvd", "gold", 0.5}, {"tvd", "student", 0.5}};
-  throw std::runtime_error("no method \"" + method + "\"; did you mean \"" + nearest(method, kMethods) + "\"?");
+  throw std::runtime_error("no method \"" + method + "\"; did you mean \"" +
+                           nearest(method, kMethods) + "\"?");
 }
 
 Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides) {
@@ -162,7 +165,8 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   Recipe recipe;
   recipe.name = std::filesystem::path(path).stem().string();
   Reader r(file, file.root, "");
-  r("name", recipe.name), r("output", recipe.output), r("seed", recipe.seed), r("device", recipe.device);
+  r("name", recipe.name), r("output", recipe.output), r("seed", recipe.seed),
+      r("device", recipe.device);
   Json data = r.take("data"), tokenizer = r.take("tokenizer"), train = r.take("train"),
        evaluate = r.take("evaluate"), teacher = r.take("teacher"), student = r.take("student"),
        students = r.take("students"), order = r.take("order");
@@ -177,7 +181,8 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   one_of(d, "format", recipe.data.format, {"tsv", "parallel", "jsonl", "text"});
   one_of(d, "layout", recipe.data.layout, {"seq2seq", "causal", "blocks", "classify"});
   one_of(d, "labels", recipe.data.labels, {"names", "numbers"});
-  if (recipe.data.train.empty()) throw std::runtime_error(d.where("train") + ": name the training file");
+  if (recipe.data.train.empty())
+    throw std::runtime_error(d.where("train") + ": name the training file");
   TrainOptions shared;
   read(file, train, "train", shared);
   check_train(file, "train", shared);
@@ -190,7 +195,8 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   for (const auto& [name, table] : students.items()) names.push_back(name);
   if (order.is_array()) {
     std::vector<std::string> wanted = order.get<std::vector<std::string>>();
-    if (std::set<std::string>(wanted.begin(), wanted.end()) != std::set<std::string>(names.begin(), names.end()))
+    if (std::set<std::string>(wanted.begin(), wanted.end()) !=
+        std::set<std::string>(names.begin(), names.end()))
       throw std::runtime_error(r.where("order") + ": must list each of [students] once");
     names = wanted;
   }
@@ -207,7 +213,9 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
 }
 
 Json stage_table(const Stage& s) {
-  Json t = {{"init", s.init}, {"method", s.method}, {"train", table_of(s.train)},
+  Json t = {{"init", s.init},
+            {"method", s.method},
+            {"train", table_of(s.train)},
             {"model", Json::parse(s.model.to_json())}};
   if (s.method == "terms") {
     t["terms"] = Json::array();
@@ -217,8 +225,12 @@ Json stage_table(const Stage& s) {
 }
 
 Json recipe_table(const Recipe& r) {
-  Json t = {{"name", r.name}, {"output", r.output}, {"seed", r.seed}, {"device", r.device},
-            {"data", table_of(r.data)}, {"tokenizer", table_of(r.tokenizer)},
+  Json t = {{"name", r.name},
+            {"output", r.output},
+            {"seed", r.seed},
+            {"device", r.device},
+            {"data", table_of(r.data)},
+            {"tokenizer", table_of(r.tokenizer)},
             {"evaluate", table_of(r.evaluate)}};
   if (r.has_teacher) t["teacher"] = stage_table(r.teacher);
   for (const Stage& s : r.students) {

@@ -1,4 +1,5 @@
-// A recipe: one TOML file is one experiment. Every option with its default; docs/recipes.md explains them.
+// A recipe: one TOML file is one experiment. Every option with its default; docs/recipes.md
+// explains them.
 #pragma once
 #include "data/batch.h"
 #include "data/reader.h"
@@ -31,10 +32,10 @@ struct VocabularyOptions {
 
 /// [train], and [teacher.train], [students.NAME.train] over it.
 struct TrainOptions {
-  long steps = 0;                  ///< updates; 0: from epochs
+  long steps = 0;  ///< updates; 0: from epochs
   double epochs = 1;
-  int tokens = 4096, rows = 0;     ///< of one batch (data/batch.h)
-  int accumulate = 1;              ///< batches of one update
+  int tokens = 4096, rows = 0;  ///< of one batch (data/batch.h)
+  int accumulate = 1;           ///< batches of one update
   OptimizerOptions optimizer;
   double learning_rate = 1e-3, floor = 0;
   std::string schedule = "inverse_sqrt";
@@ -67,8 +68,8 @@ struct EvaluateOptions {
   int beams = 4;
   double length_penalty = 1;
   int max_length = 128;
-  int rows = 64;         ///< sequences decoded at a time
-  bool risks = true;     ///< likelihood and coverage risk, which need the teacher and sampling
+  int rows = 64;      ///< sequences decoded at a time
+  bool risks = true;  ///< likelihood and coverage risk, which need the teacher and sampling
 };
 
 struct Recipe {
@@ -83,9 +84,9 @@ struct Recipe {
   bool has_teacher = false;
 };
 
-/// The terms a method name stands for; throws on an unknown one. mle: ce on gold; kl: on gold; rkl: on student
-/// samples; js: KL(p||m)/2 on gold and KL(q||m)/2 on student samples, m = (p+q)/2; tvd: half each. (f-DISTILL,
-/// eqs. 6-10, with gold in the place of teacher samples.)
+/// The terms a method name stands for; throws on an unknown one. mle: ce on gold; kl: on gold; rkl:
+/// on student samples; js: KL(p||m)/2 on gold and KL(q||m)/2 on student samples, m = (p+q)/2; tvd:
+/// half each. (f-DISTILL, eqs. 6-10, with gold in the place of teacher samples.)
 std::vector<Term> method_terms(const std::string& method);
 
 /// Reads and checks a recipe. Every error is one line with file and line.

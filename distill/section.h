@@ -1,5 +1,5 @@
-// Options structs and TOML tables: each struct lists its fields once, in visit(); a Reader fills them
-// from a table and complains about what is left over, a Writer makes the table.
+// Options structs and TOML tables: each struct lists its fields once, in visit(); a Reader fills
+// them from a table and complains about what is left over, a Writer makes the table.
 #pragma once
 #include "distill/toml.h"
 

@@ -10,7 +10,8 @@
 namespace retort {
 namespace {
 
-Json convert(const toml::node& node, const std::string& key, const std::string& file, TomlFile& out) {
+Json convert(const toml::node& node, const std::string& key, const std::string& file,
+             TomlFile& out) {
   out.where[key] = file + ":" + std::to_string(node.source().begin.line);
   if (const toml::table* t = node.as_table()) {
     Json j = Json::object();
@@ -30,7 +31,8 @@ Json convert(const toml::node& node, const std::string& key, const std::string& 
   if (auto v = node.as_integer()) return v->get();
   if (auto v = node.as_floating_point()) return v->get();
   if (auto v = node.as_boolean()) return v->get();
-  throw std::runtime_error(out.where[key] + ": " + key + ": dates and times are not used in recipes");
+  throw std::runtime_error(out.where[key] + ": " + key +
+                           ": dates and times are not used in recipes");
 }
 
 void apply(const std::string& text, TomlFile& file) {
@@ -61,11 +63,16 @@ void apply(const std::string& text, TomlFile& file) {
 toml::table table_of(const Json& j);
 template <class Add>
 void add_value(const Json& v, Add add) {
-  if (v.is_object()) add(table_of(v));
-  else if (v.is_boolean()) add(v.get<bool>());
-  else if (v.is_number_integer()) add(v.get<int64_t>());
-  else if (v.is_number()) add(v.get<double>());
-  else if (v.is_string()) add(v.get<std::string>());
+  if (v.is_object())
+    add(table_of(v));
+  else if (v.is_boolean())
+    add(v.get<bool>());
+  else if (v.is_number_integer())
+    add(v.get<int64_t>());
+  else if (v.is_number())
+    add(v.get<double>());
+  else if (v.is_string())
+    add(v.get<std::string>());
   else if (v.is_array()) {
     toml::array a;
     for (const Json& e : v) add_value(e, [&](auto&& x) { a.push_back(x); });

@@ -18,7 +18,9 @@ namespace retort {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+double seconds_since(Clock::time_point t) {
+  return std::chrono::duration<double>(Clock::now() - t).count();
+}
 
 Schedule schedule_of(const TrainOptions& t, long total) {
   return {t.schedule, t.learning_rate, t.floor, t.warmup, total};
@@ -63,7 +65,8 @@ void save_failed_batch(const std::string& path, long step, const std::vector<Bat
 long total_steps(Experiment& experiment, const Stage& stage) {
   const TrainOptions& t = stage.train;
   if (t.steps > 0) return t.steps;
-  Batcher batcher(experiment.pairs("train").pairs, experiment.specials(), batch_options(experiment, t));
+  Batcher batcher(experiment.pairs("train").pairs, experiment.specials(),
+                  batch_options(experiment, t));
   double updates = std::ceil(double(batcher.count(0)) / t.accumulate);
   return std::max(1L, std::lround(t.epochs * updates));
 }
@@ -76,7 +79,8 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
   const TrainOptions& t = stage.train;
   bool exists = fs::exists(checkpoint);
   if (exists && start == Start::fresh)
-    throw std::runtime_error(checkpoint + " is there already: --resume goes on from it, --overwrite starts anew");
+    throw std::runtime_error(
+        checkpoint + " is there already: --resume goes on from it, --overwrite starts anew");
 
   std::unique_ptr<Model> teacher;
   for (const Term& term : stage.terms)
@@ -85,8 +89,8 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
   Model model = experiment.build(stage);
   Parameters& parameters = model.parameters();
   auto optimizer = make_optimizer(t.optimizer, parameters);
-  Objective objective(stage, experiment.layout(), experiment.specials(), experiment.recipe().seed, teacher.get(),
-                      experiment.recipe().data.max_target);
+  Objective objective(stage, experiment.layout(), experiment.specials(), experiment.recipe().seed,
+                      teacher.get(), experiment.recipe().data.max_target);
   Batcher batcher(pairs, experiment.specials(), batch_options(experiment, t));
   long total = total_steps(experiment, stage);
   Schedule schedule = schedule_of(t, total);
@@ -96,22 +100,29 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
   if (exists && start == Start::resume) {
     std::map<std::string, std::string> m = load_checkpoint(checkpoint, parameters, *optimizer);
     if (m["fingerprint"] != fingerprint)
-      throw std::runtime_error(checkpoint + ": was made by another recipe, data, vocabulary or teacher; " +
+      throw std::runtime_error(checkpoint +
+                               ": was made by another recipe, data, vocabulary or teacher; " +
                                "--overwrite starts anew, output=FOLDER keeps both");
-    at.step = std::stol(m["step"]), at.epoch = std::stoi(m["epoch"]), at.index = std::stoi(m["index"]);
-    Json timing = Json::parse(fs::exists(dir + "/timing.json") ? read_file(dir + "/timing.json") : "{}");
+    at.step = std::stol(m["step"]), at.epoch = std::stoi(m["epoch"]),
+    at.index = std::stoi(m["index"]);
+    Json timing =
+        Json::parse(fs::exists(dir + "/timing.json") ? read_file(dir + "/timing.json") : "{}");
     at.tokens = timing.value("tokens", 0.0), at.seconds = timing.value("seconds", 0.0);
   } else {
-    for (const char* old : {"/checkpoint.safetensors", "/model.safetensors", "/results.json", "/timing.json"})
+    for (const char* old :
+         {"/checkpoint.safetensors", "/model.safetensors", "/results.json", "/timing.json"})
       fs::remove(dir + old);
     experiment.write_manifest(stage);
   }
   MetricsLog log(dir + "/metrics.jsonl", at.step);
   auto save = [&] {
     save_checkpoint(checkpoint, parameters, *optimizer,
-                    {{"step", std::to_string(at.step)}, {"epoch", std::to_string(at.epoch)},
-                     {"index", std::to_string(at.index)}, {"fingerprint", fingerprint},
-                     {"config", model.config().to_json()}, {"tokenizer", experiment.tokenizer().hash()},
+                    {{"step", std::to_string(at.step)},
+                     {"epoch", std::to_string(at.epoch)},
+                     {"index", std::to_string(at.index)},
+                     {"fingerprint", fingerprint},
+                     {"config", model.config().to_json()},
+                     {"tokenizer", experiment.tokenizer().hash()},
                      {"recipe", to_toml(recipe_table(experiment.recipe()))}});
     write_file_atomically(dir + "/timing.json",
                           Json{{"tokens", at.tokens}, {"seconds", at.seconds}}.dump() + "\n");
@@ -137,45 +148,53 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
       if (!std::isfinite(r.loss)) throw std::runtime_error(fmt::format("the loss is {}", r.loss));
       norm = clip_grad_norm(parameters, t.clip);
       if (!std::isfinite(norm))
-        throw std::runtime_error("the gradient of " + broken_gradient(parameters) + " is not finite");
+        throw std::runtime_error("the gradient of " + broken_gradient(parameters) +
+                                 " is not finite");
     } catch (const std::exception& e) {
       progress.finish();
       std::string failed = dir + "/failed-batch.json";
       save_failed_batch(failed, at.step, batches, experiment.tokenizer(), pairs);
       throw std::runtime_error(fmt::format(
-          "{}: step {}: {}; its batch is in {}, {}; try a lower train.learning_rate or train.clip", stage.name,
-          at.step + 1, e.what(), failed,
-          fs::exists(checkpoint) ? "the last good checkpoint is kept" : "no checkpoint was written yet"));
+          "{}: step {}: {}; its batch is in {}, {}; try a lower train.learning_rate or train.clip",
+          stage.name, at.step + 1, e.what(), failed,
+          fs::exists(checkpoint) ? "the last good checkpoint is kept"
+                                 : "no checkpoint was written yet"));
     }
     optimizer->step(rate);
     at.step++;
     double seconds = seconds_since(began);
     at.tokens += double(r.tokens), at.seconds += seconds;
-    Json line = {{"step", at.step}, {"epoch", at.epoch}, {"loss", r.loss}, {"learning_rate", rate},
-                 {"grad_norm", norm}, {"tokens", r.tokens}, {"seconds", seconds}};
+    Json line = {{"step", at.step},       {"epoch", at.epoch}, {"loss", r.loss},
+                 {"learning_rate", rate}, {"grad_norm", norm}, {"tokens", r.tokens},
+                 {"seconds", seconds}};
     if (r.sampled) line["sampled_tokens"] = r.sampled, line["sample_seconds"] = r.sample_seconds;
-    if (t.valid_every && (at.step % t.valid_every == 0 || at.step == total) && experiment.has("valid")) {
+    if (t.valid_every && (at.step % t.valid_every == 0 || at.step == total) &&
+        experiment.has("valid")) {
       GoldScore v = score_gold(experiment, model, "valid");
       line["valid_loss"] = v.loss, line["valid_accuracy"] = v.accuracy;
       progress.finish();
-      fmt::print("{} {}/{}  valid loss {:.4f}  accuracy {:.2f} %\n", stage.name, at.step, total, v.loss,
-                 100 * v.accuracy);
+      fmt::print("{} {}/{}  valid loss {:.4f}  accuracy {:.2f} %\n", stage.name, at.step, total,
+                 v.loss, 100 * v.accuracy);
     }
     log.write(line);
-    progress.update(at.step, fmt::format("loss {:.4f}  {} tokens/s", r.loss, thousands(at.tokens / at.seconds)));
+    progress.update(at.step, fmt::format("loss {:.4f}  {} tokens/s", r.loss,
+                                         thousands(at.tokens / at.seconds)));
     bool stop = interrupted();
     if (stop || at.step == total || (t.save_every && at.step % t.save_every == 0)) save();
     if (stop && at.step < total) {
       progress.finish();
-      throw Interrupted{fmt::format("stopped after step {} of {}; {} holds it. The same command with --resume "
-                                    "goes on",
-                                    at.step, total, checkpoint)};
+      throw Interrupted{
+          fmt::format("stopped after step {} of {}; {} holds it. The same command with --resume "
+                      "goes on",
+                      at.step, total, checkpoint)};
     }
   }
   progress.finish();
   save_safetensors(weights_path(dir), parameters.values(),
-                   {{"format", "retort-model"}, {"config", model.config().to_json()},
-                    {"tokenizer", experiment.tokenizer().hash()}, {"stage", stage.name}});
+                   {{"format", "retort-model"},
+                    {"config", model.config().to_json()},
+                    {"tokenizer", experiment.tokenizer().hash()},
+                    {"stage", stage.name}});
   return {at.step, at.seconds > 0 ? at.tokens / at.seconds : 0, at.seconds / 60};
 }
 
@@ -196,7 +215,8 @@ GoldScore score_gold(Experiment& experiment, const Model& model, const std::stri
     int vocab = logits.cols(), n = logits.rows();
     if (!b.values.empty()) {  // regression: mean squared error
       std::vector<double> y = logits.values();
-      for (size_t k = 0; k < y.size(); k++) score.loss += (y[k] - b.values[k]) * (y[k] - b.values[k]);
+      for (size_t k = 0; k < y.size(); k++)
+        score.loss += (y[k] - b.values[k]) * (y[k] - b.values[k]);
       score.tokens += y.size();
       continue;
     }

@@ -13,16 +13,18 @@ struct TrainSummary {
 /// How a stage's training starts when its folder holds something already.
 enum class Start { fresh, resume, overwrite };
 
-/// Trains a stage and writes OUTPUT/STAGE/model.safetensors at the end. `resume` goes on from the checkpoint and
-/// gives the same bytes as a run never stopped; `fresh` throws when there is a checkpoint. On SIGINT or SIGTERM
-/// saves a checkpoint and throws Interrupted. A loss or gradient that is NaN or infinite stops the run: the error
-/// names the tensor, the batch is in failed-batch.json, the last checkpoint is untouched.
+/// Trains a stage and writes OUTPUT/STAGE/model.safetensors at the end. `resume` goes on from the
+/// checkpoint and gives the same bytes as a run never stopped; `fresh` throws when there is a
+/// checkpoint. On SIGINT or SIGTERM saves a checkpoint and throws Interrupted. A loss or gradient
+/// that is NaN or infinite stops the run: the error names the tensor, the batch is in
+/// failed-batch.json, the last checkpoint is untouched.
 TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start);
 
 /// Updates the stage will make.
 long total_steps(Experiment& experiment, const Stage& stage);
 
-/// Mean loss per token (natural log) and accuracy of the model on gold targets of a split, teacher-forced.
+/// Mean loss per token (natural log) and accuracy of the model on gold targets of a split,
+/// teacher-forced.
 struct GoldScore {
   double loss = 0, accuracy = 0;
   size_t tokens = 0;

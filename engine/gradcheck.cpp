@@ -49,8 +49,9 @@ GradResult check_gradients(const std::function<Tensor(const std::vector<Tensor>&
     double error = difference / largest;
     if (!(error <= result.error)) {
       result.error = error;
-      result.where = "input " + std::to_string(k) + ", element " + std::to_string(worst) + ": analytic " +
-                     std::to_string(analytic[worst]) + ", numeric " + std::to_string(numeric[worst]);
+      result.where = "input " + std::to_string(k) + ", element " + std::to_string(worst) +
+                     ": analytic " + std::to_string(analytic[worst]) + ", numeric " +
+                     std::to_string(numeric[worst]);
     }
   }
   return result;

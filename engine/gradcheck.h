@@ -1,4 +1,5 @@
-// Gradients against finite differences in float64: the check behind `retort gradcheck` and the tests.
+// Gradients against finite differences in float64: the check behind `retort gradcheck` and the
+// tests.
 #pragma once
 #include <functional>
 
@@ -10,17 +11,19 @@ namespace retort {
 constexpr double kGradLimit = 1e-6;
 
 struct GradResult {
-  double error = 0;   ///< worst over inputs of max_i |a_i - n_i| / max(|n|_max, 1e-3), a analytic, n numeric
+  double error =
+      0;  ///< worst over inputs of max_i |a_i - n_i| / max(|n|_max, 1e-3), a analytic, n numeric
   std::string where;  ///< "input 1, element 17: analytic 0.2, numeric 0.3"
 };
 
 struct GradOptions {
-  double step = 1e-3;    ///< of the 4-point stencil (error O(step^4))
-  int elements = 60;     ///< at most so many of each input are perturbed, spread evenly
-  uint64_t seed = 1;     ///< of the upstream gradient, which is random, never ones
+  double step = 1e-3;  ///< of the 4-point stencil (error O(step^4))
+  int elements = 60;   ///< at most so many of each input are perturbed, spread evenly
+  uint64_t seed = 1;   ///< of the upstream gradient, which is random, never ones
 };
 
-/// Checks the backward of `f` at float64 `inputs`. f must be a function of them alone and may be called often.
+/// Checks the backward of `f` at float64 `inputs`. f must be a function of them alone and may be
+/// called often.
 GradResult check_gradients(const std::function<Tensor(const std::vector<Tensor>&)>& f,
                            const std::vector<Tensor>& inputs, const GradOptions& options = {});
 

@@ -1,0 +1,128 @@
+// Lookups by index: embedding and gather. The embedding's backward adds rows in the order of their
+// ids: each table row has one owner, so the sum is the same for any number of threads.
+#include <algorithm>
+#include <numeric>
+
+#include "engine/map.h"
+
+namespace retort {
+namespace {
+
+template <class T>
+struct TakeRow {
+  const T* table;
+  const int* ids;
+  T* y;
+  int n;
+  template <class Team>
+  HD void operator()(Team team, int row) const {
+    const T* a = table + size_t(ids[row]) * n;
+    T* b = y + size_t(row) * n;
+    team.each(n, [&](int i) { b[i] = a[i]; });
+  }
+};
+template <class T>
+struct ScatterRow {  // row r of `firsts`: all places of one id, in order
+  const T* dy;
+  const int *order, *firsts, *ids;
+  T* table;
+  int n;
+  template <class Team>
+  HD void operator()(Team team, int row) const {
+    int begin = firsts[row], end = firsts[row + 1];
+    T* b = table + size_t(ids[order[begin]]) * n;
+    for (int k = begin; k < end; k++) {
+      const T* a = dy + size_t(order[k]) * n;
+      team.each(n, [&](int i) { b[i] += a[i]; });
+    }
+  }
+};
+template <class T>
+struct Pick {
+  const T* x;
+  const int* ids;
+  T* y;
+  int n;
+  template <class Team>
+  HD void operator()(Team team, int row) const {
+    team.one([&] { y[row] = x[size_t(row) * n + ids[row]]; });
+  }
+};
+template <class T>
+struct PickBackward {
+  const T* dy;
+  const int* ids;
+  T* dx;
+  int n;
+  template <class Team>
+  HD void operator()(Team team, int row) const {
+    T *b = dx + size_t(row) * n, g = dy[row];
+    int id = ids[row];
+    team.each(n, [&](int i) { b[i] = i == id ? g : T(0); });
+  }
+};
+
+void check_ids(const char* name, const std::vector<int>& ids, int size) {
+  for (size_t i = 0; i < ids.size(); i++)
+    CHECK(ids[i] >= 0 && ids[i] < size, std::string(name) + ": id " + std::to_string(ids[i]) +
+                                            " at position " + std::to_string(i) +
+                                            " is outside [0, " + std::to_string(size) + ")");
+}
+
+}  // namespace
+
+Tensor embedding(const Tensor& table, const Tensor& ids_in) {
+  CHECK(table.rank() == 2 && ids_in.dtype == Dtype::i32,
+        "embedding: expected a table (V, C) and i32 ids, got " + text(table.shape) + " and " +
+            name_of(ids_in.dtype) + " " + text(ids_in.shape));
+  Tensor w = contiguous(table.detach()), ids = contiguous(ids_in);
+  check_ids("embedding", ids.ints(), table.dim(0));
+  Shape shape = ids.shape;
+  shape.push_back(w.cols());
+  Tensor y(shape, w.dtype, w.device());
+  dispatch(w.dtype, [&]<class T>(T) {
+    rows(w.device(), int(ids.size()),
+         TakeRow<T>{w.data<T>(), ids.data<int>(), y.data<T>(), w.cols()});
+  });
+  return record("embedding", y, {table}, [ids, shape = table.shape](const Tensor& dy_in) {
+    Tensor dy = contiguous(dy_in), dw = Tensor::zeros(shape, dy.dtype, dy.device());
+    std::vector<int> id = ids.ints(), order(id.size()), firsts;
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int a, int b) { return id[size_t(a)] < id[size_t(b)]; });
+    for (size_t k = 0; k < order.size(); k++)
+      if (k == 0 || id[size_t(order[k])] != id[size_t(order[k - 1])]) firsts.push_back(int(k));
+    int count = int(firsts.size());
+    firsts.push_back(int(order.size()));
+    Tensor by_id = Tensor::from(order, {int(order.size())}, dy.device());
+    Tensor begin = Tensor::from(firsts, {count + 1}, dy.device());
+    dispatch(dy.dtype, [&]<class T>(T) {
+      rows(dy.device(), count,
+           ScatterRow<T>{dy.data<T>(), by_id.data<int>(), begin.data<int>(), ids.data<int>(),
+                         dw.data<T>(), shape[1]});
+    });
+    return Grads{dw};
+  });
+}
+
+Tensor gather(const Tensor& x_in, const Tensor& ids_in) {
+  Shape lead(x_in.shape.begin(), x_in.shape.end() - (x_in.rank() ? 1 : 0));
+  CHECK(x_in.rank() >= 1 && ids_in.dtype == Dtype::i32 && ids_in.shape == lead,
+        "gather: expected x (..., V) and i32 ids (...), got " + text(x_in.shape) + " and " +
+            text(ids_in.shape));
+  Tensor x = contiguous(x_in), ids = contiguous(ids_in), y(ids.shape, x.dtype, x.device());
+  check_ids("gather", ids.ints(), x.cols());
+  dispatch(x.dtype, [&]<class T>(T) {
+    rows(x.device(), x.rows(), Pick<T>{x.data<T>(), ids.data<int>(), y.data<T>(), x.cols()});
+  });
+  return record("gather", y, {x}, [ids, shape = x.shape](const Tensor& dy_in) {
+    Tensor dy = contiguous(dy_in), dx(shape, dy.dtype, dy.device());
+    dispatch(dy.dtype, [&]<class T>(T) {
+      rows(dy.device(), dx.rows(),
+           PickBackward<T>{dy.data<T>(), ids.data<int>(), dx.data<T>(), dx.cols()});
+    });
+    return Grads{dx};
+  });
+}
+
+}  // namespace retort

@@ -1,0 +1,54 @@
+// Rotary positions (Su et al. 2021): pairs (i, i + D/2) of each head turn by position *
+// base^(-2i/D).
+#include "engine/map.h"
+
+namespace retort {
+namespace {
+
+template <class T>
+struct Rotate {  // row = (b, t, h)
+  const T* x;
+  const int* positions;
+  T* y;
+  double base;
+  int heads, n;
+  T sign;  // -1 turns back
+  template <class Team>
+  HD void operator()(Team team, int row) const {
+    const T* a = x + size_t(row) * n;
+    T *b = y + size_t(row) * n, s = sign;
+    int half = n / 2;
+    double position = positions[row / heads], step = -2 * ::log(base) / n;
+    team.each(half, [&](int i) {
+      double angle = position * ::exp(step * i);
+      T c = T(::cos(angle)), d = s * T(::sin(angle)), u = a[i], v = a[i + half];
+      b[i] = u * c - v * d;
+      b[i + half] = v * c + u * d;
+    });
+  }
+};
+
+Tensor rotate(const Tensor& x_in, const Tensor& positions, double base, int sign) {
+  Tensor x = contiguous(x_in), y = x.like();
+  dispatch(x.dtype, [&]<class T>(T) {
+    rows(x.device(), x.rows(),
+         Rotate<T>{x.data<T>(), positions.data<int>(), y.data<T>(), base, x.dim(2), x.cols(),
+                   T(sign)});
+  });
+  return y;
+}
+
+}  // namespace
+
+Tensor rotary(const Tensor& x, const Tensor& positions_in, double base) {
+  CHECK(x.rank() == 4 && x.cols() % 2 == 0 && positions_in.dtype == Dtype::i32 &&
+            positions_in.shape == Shape({x.dim(0), x.dim(1)}),
+        "rotary: expected x (B, T, H, D) with even D and i32 positions (B, T), got " +
+            text(x.shape) + " and " + text(positions_in.shape));
+  Tensor positions = contiguous(positions_in);
+  return record("rotary", rotate(x, positions, base, 1), {x}, [positions, base](const Tensor& dy) {
+    return Grads{rotate(dy, positions, base, -1)};
+  });
+}
+
+}  // namespace retort
