@@ -1,0 +1,249 @@
+#include "engine/safetensors.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+namespace retort {
+namespace {
+
+using Json = nlohmann::json;
+
+[[noreturn]] void bad(const std::string& path, const std::string& what) {
+  throw std::runtime_error(path + ": " + what);
+}
+
+// A file mapped for reading, unmapped when it goes.
+struct Mapping {
+  const char* data = nullptr;
+  size_t size = 0;
+  explicit Mapping(const std::string& path) {
+    int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) bad(path, std::string("cannot be opened: ") + std::strerror(errno));
+    struct stat s;
+    bool regular = ::fstat(file, &s) == 0 && S_ISREG(s.st_mode);
+    size = regular ? size_t(s.st_size) : 0;
+    void* m = size ? ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
+    ::close(file);
+    if (!regular) bad(path, "is not a regular file");
+    if (size == 0) bad(path, "is empty, not a safetensors file");
+    if (m == MAP_FAILED) bad(path, std::string("cannot be mapped: ") + std::strerror(errno));
+    data = static_cast<const char*>(m);
+  }
+  ~Mapping() {
+    if (data) ::munmap(const_cast<char*>(data), size);
+  }
+  Mapping(const Mapping&) = delete;
+};
+
+float widen(uint16_t bits, bool brain) {
+  if (brain) {
+    uint32_t u = uint32_t(bits) << 16;
+    float f;
+    std::memcpy(&f, &u, 4);
+    return f;
+  }
+  int exponent = bits >> 10 & 31, fraction = bits & 1023;
+  float f = exponent == 31  ? (fraction ? NAN : INFINITY)
+            : exponent == 0 ? std::ldexp(float(fraction), -24)
+                            : std::ldexp(float(fraction | 1024), exponent - 25);
+  return bits >> 15 ? -f : f;
+}
+
+struct Format {
+  const char* name;
+  size_t bytes;
+  Dtype dtype;
+};
+const Format kFormats[] = {{"F32", 4, Dtype::f32}, {"F64", 8, Dtype::f64},  {"I32", 4, Dtype::i32},
+                           {"F16", 2, Dtype::f32}, {"BF16", 2, Dtype::f32}, {"I64", 8, Dtype::i32},
+                           {"U8", 1, Dtype::i32},  {"BOOL", 1, Dtype::i32}};
+
+// Copies `n` numbers of format `f` into y, widening.
+void convert(const Format& f, const char* from, size_t n, const Tensor& y, const std::string& path,
+             const std::string& name) {
+  std::string type = f.name;
+  if (type == "F32" || type == "F64" || type == "I32") {
+    if (n) std::memcpy(y.storage->data, from, n * f.bytes);
+    return;
+  }
+  for (size_t i = 0; i < n; i++) {
+    if (f.bytes == 2) {
+      uint16_t u;
+      std::memcpy(&u, from + 2 * i, 2);
+      y.data<float>()[i] = widen(u, type == "BF16");
+    } else if (f.bytes == 1) {
+      y.data<int>()[i] = static_cast<unsigned char>(from[i]);
+    } else {
+      int64_t v;
+      std::memcpy(&v, from + 8 * i, 8);
+      if (v < INT32_MIN || v > INT32_MAX)
+        bad(path, "tensor " + name + ": element " + std::to_string(i) + " is " + std::to_string(v) +
+                      ", outside 32 bits");
+      y.data<int>()[i] = int(v);
+    }
+  }
+}
+
+Tensor read_tensor(const Json& entry, const std::string& name, const char* data, size_t size,
+                   const std::string& path, std::pair<size_t, size_t>* span) {
+  std::string at = "tensor " + name + ": ";
+  if (!entry.is_object() || !entry.contains("dtype") || !entry["dtype"].is_string() ||
+      !entry.contains("shape") || !entry["shape"].is_array() || !entry.contains("data_offsets") ||
+      !entry["data_offsets"].is_array() || entry["data_offsets"].size() != 2)
+    bad(path, at + "the header gives no dtype, shape and data_offsets");
+  std::string type = entry["dtype"];
+  const Format* format = nullptr;
+  for (const Format& f : kFormats)
+    if (type == f.name) format = &f;
+  if (!format)
+    bad(path, at + "dtype " + type + " is not read; F32, F64, F16, BF16, I32, I64, U8, BOOL are");
+  Shape shape;
+  size_t count = 1;
+  for (const Json& d : entry["shape"]) {
+    if (!d.is_number_unsigned() || d.get<uint64_t>() > INT32_MAX)
+      bad(path, at + "bad shape " + entry["shape"].dump());
+    shape.push_back(int(d.get<uint64_t>()));
+    if (shape.back() && count > size / size_t(shape.back()) + 1)
+      bad(path, at + "shape " + entry["shape"].dump() + " is larger than the file");
+    count *= size_t(shape.back());
+  }
+  const Json& o = entry["data_offsets"];
+  if (!o[0].is_number_unsigned() || !o[1].is_number_unsigned())
+    bad(path, at + "bad data_offsets " + o.dump());
+  uint64_t begin = o[0], end = o[1];
+  if (begin > end || end > size)
+    bad(path, at + "data_offsets " + o.dump() + " lie outside the " + std::to_string(size) +
+                  " bytes of data; the file is truncated or its header is wrong");
+  if (end - begin != count * format->bytes)
+    bad(path, at + "shape " + entry["shape"].dump() + " of " + type + " needs " +
+                  std::to_string(count * format->bytes) + " bytes, data_offsets give " +
+                  std::to_string(end - begin));
+  *span = {begin, end};
+  Tensor y(shape, format->dtype);
+  convert(*format, data + begin, count, y, path, name);
+  return y;
+}
+
+// Writes all of it or throws; EINTR and short writes are gone on with.
+void write_all(int file, const char* data, size_t size, const std::string& path) {
+  while (size) {
+    ssize_t n = ::write(file, data, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0)
+      bad(path, std::string("cannot be written: ") + std::strerror(n < 0 ? errno : ENOSPC));
+    data += n, size -= size_t(n);
+  }
+}
+
+}  // namespace
+
+TensorFile load_safetensors(const std::string& path) {
+  Mapping m(path);
+  if (m.size < 8) bad(path, "has " + std::to_string(m.size) + " bytes, not a safetensors file");
+  uint64_t length;
+  std::memcpy(&length, m.data, 8);
+  if (length > 100'000'000 || length > m.size - 8)
+    bad(path, "its first 8 bytes promise a header of " + std::to_string(length) +
+                  " bytes, the file has " + std::to_string(m.size) +
+                  "; it is truncated or no safetensors file");
+  Json header;
+  std::string repeated;
+  std::vector<std::string> seen;
+  try {
+    auto unique = [&](int depth, Json::parse_event_t event, Json& key) {
+      if (depth == 1 && event == Json::parse_event_t::key) {
+        std::string k = key.get<std::string>();
+        if (std::find(seen.begin(), seen.end(), k) != seen.end()) repeated = k;
+        seen.push_back(k);
+      }
+      return true;
+    };
+    header = Json::parse(m.data + 8, m.data + 8 + length, unique);
+  } catch (const Json::exception& e) {
+    std::string what = e.what();
+    bad(path, "its header is not JSON: " + what.substr(0, what.find('\n')));
+  }
+  if (!header.is_object()) bad(path, "its header is not a JSON object");
+  if (!repeated.empty()) bad(path, "tensor " + repeated + " stands twice in the header");
+  TensorFile file;
+  const char* data = m.data + 8 + length;
+  size_t size = m.size - 8 - length;
+  std::vector<std::pair<std::pair<size_t, size_t>, std::string>> spans;
+  for (const auto& [name, entry] : header.items()) {
+    if (name == "__metadata__") {
+      if (!entry.is_object()) bad(path, "__metadata__ is not an object");
+      for (const auto& [key, value] : entry.items()) {
+        if (!value.is_string()) bad(path, "__metadata__." + key + " is not a string");
+        file.metadata[key] = value;
+      }
+      continue;
+    }
+    std::pair<size_t, size_t> span;
+    file.tensors[name] = read_tensor(entry, name, data, size, path, &span);
+    if (span.first < span.second) spans.push_back({span, name});
+  }
+  std::sort(spans.begin(), spans.end());
+  for (size_t i = 1; i < spans.size(); i++)
+    if (spans[i].first.first < spans[i - 1].first.second)
+      bad(path, "tensors " + spans[i - 1].second + " and " + spans[i].second + " overlap");
+  return file;
+}
+
+void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
+                      const std::map<std::string, std::string>& metadata) {
+  Json header = Json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  size_t offset = 0;
+  for (const auto& [name, t] : tensors) {
+    const char* type = t.dtype == Dtype::f32 ? "F32" : t.dtype == Dtype::f64 ? "F64" : "I32";
+    size_t bytes = t.size() * size_of(t.dtype);
+    header[name] = {
+        {"dtype", type}, {"shape", t.shape}, {"data_offsets", {offset, offset + bytes}}};
+    offset += bytes;
+  }
+  std::string text = header.dump(-1, ' ', false, Json::error_handler_t::replace);
+  text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
+  std::string temporary = path + ".tmp";
+  int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file < 0) bad(temporary, std::string("cannot be created: ") + std::strerror(errno));
+  try {
+    uint64_t length = text.size();
+    write_all(file, reinterpret_cast<const char*>(&length), 8, path);
+    write_all(file, text.data(), text.size(), path);
+    for (const auto& [name, t] : tensors) {
+      Tensor x = t.to(t.dtype);  // contiguous
+      size_t bytes = x.size() * size_of(x.dtype);
+      const char* from = static_cast<const char*>(x.storage->data) + x.offset * size_of(x.dtype);
+      std::vector<char> host;
+      if (x.device() != Device::cpu) {
+        host.resize(bytes);
+        device_copy(Device::cpu, host.data(), x.device(), from, bytes);
+        from = host.data();
+      }
+      write_all(file, from, bytes, path);
+    }
+    if (::fsync(file)) bad(path, std::string("cannot be flushed: ") + std::strerror(errno));
+    if (::close(file)) bad(path, std::string("cannot be closed: ") + std::strerror(errno));
+    file = -1;
+    if (::rename(temporary.c_str(), path.c_str()))
+      bad(path, std::string("cannot be renamed to: ") + std::strerror(errno));
+  } catch (...) {
+    if (file >= 0) ::close(file);
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  size_t slash = path.rfind('/');
+  int folder = ::open(slash == std::string::npos ? "." : path.substr(0, slash + 1).c_str(),
+                      O_RDONLY | O_DIRECTORY);
+  if (folder >= 0) ::fsync(folder), ::close(folder);
+}
+
+}  // namespace retort
