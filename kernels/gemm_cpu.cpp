@@ -41,8 +41,7 @@ void tiled(const Gemm& g, const T* a, const T* b, T* c) {
               g.tb ? b[size_t(j0 + j) * g.ldb + l0 + l] : b[size_t(l0 + l) * g.ldb + j0 + j];
         for (int j = n; j < N; j++) pb[l * N + j] = 0;
       }
-      int padded = (n + Vec<T>::size - 1) / Vec<T>::size * Vec<T>::size;
-      tile_gemm<T>(m, padded, k, pa, N, pb, N, pc, N);
+      tile_gemm<T>(m, padded<T>(n), k, pa, N, 1, pb, N, pc, N);
     }
     for (int i = 0; i < m; i++)
       for (int j = 0; j < n; j++) {

@@ -1,0 +1,73 @@
+// Scaled dot-product attention on tensors; the kernel is kernels/attention.h.
+#include "engine/ops.h"
+#include "kernels/attention.h"
+
+namespace retort {
+namespace {
+
+// x with a contiguous last dimension, other strides as they are.
+Tensor with_contiguous_heads(const Tensor& x) {
+  return x.strides.back() == 1 || x.cols() == 1 ? x : contiguous(x);
+}
+Heads heads_of(const Tensor& x) { return {x.strides[0], x.strides[1], x.strides[2]}; }
+
+template <class T>
+AttentionArgs<T> arguments(const Tensor& q, const Tensor& k, const Tensor& v, const Attention& o) {
+  AttentionArgs<T> a{q.dim(0),    q.dim(1),         k.dim(1),    q.dim(2),    k.dim(2),
+                     q.dim(3),    q.data<T>(),      k.data<T>(), v.data<T>(), heads_of(q),
+                     heads_of(k), heads_of(v),      nullptr,     nullptr,     o.causal,
+                     T(o.scale),  float(o.dropout), o.key};
+  if (o.lengths.defined()) a.lengths = o.lengths.data<int>();
+  if (o.bias.defined()) a.bias = o.bias.data<T>();
+  return a;
+}
+
+}  // namespace
+
+Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
+                 const Attention& options) {
+  auto shapes = [&] {
+    return text(q_in.shape) + ", " + text(k_in.shape) + ", " + text(v_in.shape);
+  };
+  CHECK(q_in.rank() == 4 && k_in.rank() == 4 && k_in.shape == v_in.shape &&
+            q_in.dim(0) == k_in.dim(0) && q_in.dim(3) == k_in.dim(3) && k_in.dim(2) > 0 &&
+            q_in.dim(2) % k_in.dim(2) == 0,
+        "attention: expected q (B, T, H, D), k and v (B, S, K, D), H a multiple of K; got " +
+            shapes());
+  CHECK(q_in.dtype == k_in.dtype && q_in.dtype == v_in.dtype,
+        "attention: types differ: " + shapes());
+  int B = q_in.dim(0), T_ = q_in.dim(1), S = k_in.dim(1), H = q_in.dim(2);
+  CHECK(!options.lengths.defined() ||
+            (options.lengths.shape == Shape{B} && options.lengths.dtype == Dtype::i32),
+        "attention: expected i32 lengths (" + std::to_string(B) + "), got " +
+            text(options.lengths.shape));
+  CHECK(!options.bias.defined() ||
+            (options.bias.shape == Shape{H, T_ + S - 1} && options.bias.dtype == q_in.dtype),
+        "attention: expected bias " + text({H, T_ + S - 1}) + ", got " + text(options.bias.shape));
+  CHECK(options.dropout >= 0 && options.dropout < 1, "attention: dropout must be in [0, 1)");
+  CHECK(S < 65536, "attention: at most 65,535 keys, got " + shapes());
+  Tensor q = with_contiguous_heads(q_in), k = with_contiguous_heads(k_in),
+         v = with_contiguous_heads(v_in);
+  Attention o = options;
+  if (o.scale == 0) o.scale = 1 / std::sqrt(double(q.dim(3)));
+  if (o.lengths.defined()) o.lengths = contiguous(o.lengths);
+  if (o.bias.defined()) o.bias = contiguous(o.bias.detach());
+  Tensor y(q.shape, q.dtype, q.device()), log_sum({B, H, T_}, q.dtype, q.device());
+  dispatch(q.dtype, [&]<class T>(T) {
+    attention_forward(q.device(), arguments<T>(q, k, v, o), y.data<T>(), log_sum.data<T>());
+  });
+  return record(
+      "attention", y, {q, k, v, options.bias},
+      [q = q.detach(), k = k.detach(), v = v.detach(), o, y, log_sum](const Tensor& dy_in) {
+        Tensor dy = contiguous(dy_in), dq = q.like(), dk = k.like(), dv = v.like(), dbias;
+        if (o.bias.defined()) dbias = o.bias.like();
+        dispatch(q.dtype, [&]<class T>(T) {
+          attention_backward(q.device(), arguments<T>(q, k, v, o), y.data<T>(), log_sum.data<T>(),
+                             dy.data<T>(), dq.data<T>(), dk.data<T>(), dv.data<T>(),
+                             dbias.defined() ? dbias.data<T>() : nullptr);
+        });
+        return Grads{dq, dk, dv, dbias};
+      });
+}
+
+}  // namespace retort
