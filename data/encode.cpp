@@ -1,7 +1,6 @@
 // Text to pairs of token ids: lengths checked, labels looked up, language model text cut into
 // blocks.
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -9,6 +8,7 @@
 #include <stdexcept>
 
 #include "data/batch.h"
+#include "data/text.h"
 
 namespace retort {
 namespace {
@@ -16,8 +16,8 @@ namespace {
 int class_of(const std::string& label, const std::vector<std::string>& labels, size_t example) {
   auto found = std::find(labels.begin(), labels.end(), label);
   if (found == labels.end())
-    throw std::runtime_error(fmt::format("example {}: label '{}' is not one of: {}", example, label,
-                                         fmt::join(labels, ", ")));
+    throw std::runtime_error(
+        fmt::format("example {}: label '{}' is not one of: {}", example, label, join(labels)));
   return found - labels.begin();
 }
 

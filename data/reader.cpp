@@ -2,7 +2,6 @@
 #include "data/reader.h"
 
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -28,6 +27,16 @@ std::vector<std::string> split_tabs(const std::string& line) {
   }
 }
 
+// The source of an example: its texts joined by tabs.
+std::string join_texts(const std::vector<std::string>& texts) {
+  std::string source;
+  for (size_t i = 0; i < texts.size(); i++) {
+    if (i > 0) source += '\t';
+    source += texts[i];
+  }
+  return source;
+}
+
 // Index of a column given by number from 1, or by its name in `header`.
 size_t column_index(const std::string& column, const std::vector<std::string>& header,
                     const std::string& where) {
@@ -41,8 +50,7 @@ size_t column_index(const std::string& column, const std::vector<std::string>& h
             ? fmt::format(
                   "{}: column '{}' is not a number from 1; set header if line 1 names the columns",
                   where, column)
-            : fmt::format("{}: no column '{}'; there are: {}", where, column,
-                          fmt::join(header, ", ")));
+            : fmt::format("{}: no column '{}'; there are: {}", where, column, join(header)));
   return number - 1;
 }
 
@@ -68,8 +76,9 @@ NextRecord tsv_records(const ReadOptions& options) {
       throw std::runtime_error(fmt::format("{}: {} tab-separated columns, at least {} expected",
                                            reader->where(), columns.size(), needed));
     example.target = columns[target];
-    example.source.clear();
-    for (size_t i : sources) example.source += (i == sources[0] ? "" : "\t") + columns[i];
+    std::vector<std::string> texts;
+    for (size_t i : sources) texts.push_back(columns[i]);
+    example.source = join_texts(texts);
     return true;
   };
 }
@@ -98,8 +107,8 @@ NextRecord jsonl_records(const ReadOptions& options) {
     if (found == object.end()) {
       std::vector<std::string> names;
       for (auto& item : object.items()) names.push_back(item.key());
-      throw std::runtime_error(fmt::format("{}: no field \"{}\"; there are: {}", reader->where(),
-                                           name, fmt::join(names, ", ")));
+      throw std::runtime_error(
+          fmt::format("{}: no field \"{}\"; there are: {}", reader->where(), name, join(names)));
     }
     if (!found->is_string() && !found->is_number())
       throw std::runtime_error(
@@ -127,9 +136,9 @@ NextRecord jsonl_records(const ReadOptions& options) {
       throw std::runtime_error(fmt::format("{}: {} found, one JSON object a line was expected",
                                            reader->where(), object.type_name()));
     example.target = field(object, options.target);
-    example.source.clear();
-    for (const std::string& name : options.source)
-      example.source += (&name == &options.source[0] ? "" : "\t") + field(object, name);
+    std::vector<std::string> texts;
+    for (const std::string& name : options.source) texts.push_back(field(object, name));
+    example.source = join_texts(texts);
     return true;
   };
 }
@@ -201,9 +210,9 @@ Corpus read_corpus(const ReadOptions& options) {
     throw std::runtime_error(
         total == 0 ? fmt::format("{}: the file is empty, examples were expected", options.paths[0])
                    : fmt::format("{}: none of {} examples is left: {}", options.paths[0], total,
-                                 fmt::join(reasons, ", ")));
-  for (const std::string& path : options.paths)
-    corpus.checksum += (corpus.checksum.empty() ? "" : "+") + checksum(path);
+                                 join(reasons)));
+  corpus.checksum = checksum(options.paths[0]);
+  if (options.paths.size() > 1) corpus.checksum += '+' + checksum(options.paths[1]);
   return corpus;
 }
 

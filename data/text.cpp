@@ -210,4 +210,13 @@ size_t count_characters(std::string_view text) {
   return n;
 }
 
+std::string join(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) {
+    if (!list.empty()) list += ", ";
+    list += name;
+  }
+  return list;
+}
+
 }  // namespace retort

@@ -65,4 +65,7 @@ std::vector<std::string_view> words_of(std::string_view text);
 std::u32string characters_of(std::string_view text);
 size_t count_characters(std::string_view text);
 
+/// "a, b, c", for messages that list what there is.
+std::string join(const std::vector<std::string>& names);
+
 }  // namespace retort
