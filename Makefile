@@ -14,7 +14,7 @@ CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -I. -DRETORT_VERSION='"$(VERSION)
 LDLIBS   = -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash
 
 PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
-           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3-minimal
+           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3
 
 ROOMS = kernels engine losses models data distill
 SRC   = $(filter-out distill/main.cpp,$(wildcard $(ROOMS:%=%/*.cpp)))
