@@ -16,7 +16,7 @@ namespace retort {
 struct TokenizerOptions {
   int vocabulary = 8000;         ///< pieces, the four special ones included
   std::string type = "unigram";  ///< or "bpe"
-  double coverage = 0.9995;      ///< share of the characters that get a piece; the rest is unknown
+  double coverage = 0.9999;      ///< share of the characters that get a piece; the rest is unknown
 };
 
 /// A loaded vocabulary; copies share it. All methods are safe to call from several threads.

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "tests/data/words.h"
+#include "tests/skip.h"
 
 using namespace retort;
 using Catch::Contains;
@@ -210,4 +211,32 @@ TEST_CASE("labels are classes or numbers") {
   corpus.examples = {{"mare", "-2.5"}};
   CHECK(encode(corpus, tokenizer, {.layout = Layout::classify}).pairs[0].value == -2.5f);
   CHECK_THAT(error_of([&] { layout_named("encdec"); }), Contains("there are: seq2seq, causal"));
+}
+
+TEST_CASE("published sentences survive the way into batches and back") {
+  std::string folder = data_folder();
+  if (folder.empty()) return skipped("published sentences in batches", "RETORT_DATA is not set");
+  Temporary t;
+  Corpus corpus = read_corpus({.paths = {folder + "l10n-en-ro/test.tsv.gz"}, .max_words = 25});
+  std::vector<std::string> lines;
+  for (const Example& example : corpus.examples) {
+    lines.push_back(example.source);
+    lines.push_back(example.target);
+  }
+  Tokenizer::train(lines, t.folder + "ro.model", {.vocabulary = 2000});
+  Tokenizer tokenizer = Tokenizer::load(t.folder + "ro.model");
+  Encoded encoded = encode(corpus, tokenizer, {.max_source = 60, .max_target = 60});
+  CHECK(encoded.pairs.size() > 0.9 * corpus.examples.size());
+  Batcher batcher(encoded.pairs, specials_of(tokenizer), {.tokens = 1000});
+  size_t rows = 0, same = 0;
+  for (int i = 0; i < batcher.count(0); i++) {
+    Batch b = batcher.batch(0, i);
+    for (int row = 0; row < b.size; row++, rows++) {
+      auto begin = b.decoder_input.begin() + row * b.target_length;
+      same +=
+          tokenizer.decode({begin, begin + b.target_length}) == corpus.examples[b.ids[row]].target;
+    }
+  }
+  CHECK(rows == encoded.pairs.size());
+  CHECK(same > 0.97 * rows);  // but for characters that NFKC or the coverage replace
 }
