@@ -33,6 +33,10 @@ void Tokenizer::train(const std::vector<std::string>& lines, const std::string& 
   if (options.type != "unigram" && options.type != "bpe")
     throw std::invalid_argument(
         fmt::format("tokenizer: unknown type '{}'; there are: unigram, bpe", options.type));
+  if (options.vocabulary < 5)
+    throw std::invalid_argument(
+        fmt::format("tokenizer: a vocabulary of {} pieces has no room beside the 4 special ones",
+                    options.vocabulary));
   std::string model;
   Lines sentences(lines);
   // The work is divided by sentence over a fixed number of threads: sums are in the same order
@@ -50,9 +54,11 @@ void Tokenizer::train(const std::vector<std::string>& lines, const std::string& 
        {"minloglevel", "4"}},
       &sentences, &model);
   if (!status.ok()) {
-    // The library's message opens with its source line; what follows the bracket is for the reader.
+    // The library's message opens with its source line in brackets and may end in its own option.
     std::string reason = status.ToString();
     reason = reason.substr(reason.rfind(']') + 1);
+    reason = reason.substr(0, reason.find(" with --"));
+    if (reason.find_first_not_of(' ') == std::string::npos) reason = " too little text";
     throw std::runtime_error(fmt::format("{}: no {} vocabulary of {} pieces from {} lines:{}", path,
                                          options.type, options.vocabulary, lines.size(), reason));
   }

@@ -1,6 +1,8 @@
 // Vocabularies trained from text: ids, round trips, the same bytes twice, and what cannot be.
 #include "data/tokenizer.h"
 
+#include <sentencepiece_trainer.h>
+
 #include <catch2/catch.hpp>
 
 #include "data/text.h"
@@ -50,7 +52,8 @@ TEST_CASE("a vocabulary the text cannot fill is refused, and no file is left") {
              Contains("a.model: no " + type + " vocabulary of 5000 pieces from 50 lines") &&
                  Contains("too high"));
   CHECK_THAT(train(word_lines(50), {.vocabulary = 8, .type = type}), Contains("of 8 pieces"));
-  CHECK_THAT(train({}, {.vocabulary = 90, .type = type}), Contains("from 0 lines"));
+  CHECK_THAT(train({}, {.vocabulary = 90, .type = type}),
+             Contains("from 0 lines: too little text"));
   CHECK_THAT(train(word_lines(50), {.type = "word"}), Contains("unknown type 'word'"));
   CHECK_FALSE(std::filesystem::exists(path));
 }
@@ -66,4 +69,32 @@ TEST_CASE("a file that is no model is refused by name") {
   std::string bytes = read_file(t.folder + "words.model");
   CHECK_THAT(load(t.file("cut", bytes.substr(0, bytes.size() / 2))),
              Contains("cut: not a Sentence"));
+}
+
+TEST_CASE("models with other special ids load, and stand-ins fill what they lack") {
+  Temporary t;
+  auto ids = [&](const char* pad, const char* unk, const char* bos, const char* eos) {
+    std::string model, path = t.folder + "given.model";
+    std::string text = t.file("text", word_lines(1)[0] + "\n" + word_lines(2)[1] + "\n");
+    CHECK(sentencepiece::SentencePieceTrainer::Train({{"input", text},
+                                                      {"model_type", "char"},
+                                                      {"vocab_size", "20"},
+                                                      {"hard_vocab_limit", "false"},
+                                                      {"pad_id", pad},
+                                                      {"unk_id", unk},
+                                                      {"bos_id", bos},
+                                                      {"eos_id", eos},
+                                                      {"minloglevel", "4"}},
+                                                     nullptr, &model)
+              .ok());
+    write_file_atomically(path, model);
+    Tokenizer k = Tokenizer::load(path);
+    CHECK(k.decode(k.encode(word_lines(1)[0])) == word_lines(1)[0]);
+    return std::vector<int>{k.pad(), k.unk(), k.bos(), k.eos()};
+  };
+  CHECK(ids("0", "2", "-1", "1") == std::vector<int>{0, 2, 0, 1});  // T5: decoding starts from pad
+  CHECK(ids("-1", "0", "1", "2") == std::vector<int>{2, 0, 1, 2});  // SentencePiece's own default
+  CHECK(ids("1", "3", "0", "2") == std::vector<int>{1, 3, 0, 2});   // BART
+  CHECK_THAT(error_of([&] { ids("-1", "0", "1", "-1"); }),
+             Contains("given.model: the model has no eos piece"));
 }
