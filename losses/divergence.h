@@ -32,6 +32,8 @@ const std::vector<DivergenceInfo>& divergences();
 
 /// Parses and checks against the registry; an unknown name is an error that names the nearest one.
 DivergenceName parse_divergence(const std::string& text);
+/// Throws unless the parameter is in the divergence's range.
+void check_parameter(const DivergenceName& name);
 
 /// D of each row of teacher and student logits (N, V) -> (N); differentiable in the student only.
 /// Logits may be -inf; NaN and +inf are refused, naming row and token.
