@@ -62,6 +62,20 @@ struct PickBackward {
   }
 };
 
+template <class T>
+struct StoreRow {
+  const T* x;
+  const int* positions;
+  T* cache;
+  int length, capacity, n;
+  template <class Team>
+  HD void operator()(Team team, int row) const {
+    const T* a = x + size_t(row) * n;
+    T* b = cache + (size_t(row / length) * capacity + positions[row]) * n;
+    team.each(n, [&](int i) { b[i] = a[i]; });
+  }
+};
+
 void check_ids(const char* name, const std::vector<int>& ids, int size) {
   for (size_t i = 0; i < ids.size(); i++)
     CHECK(ids[i] >= 0 && ids[i] < size, std::string(name) + ": id " + std::to_string(ids[i]) +
@@ -122,6 +136,26 @@ Tensor gather(const Tensor& x_in, const Tensor& ids_in) {
            PickBackward<T>{dy.data<T>(), ids.data<int>(), dx.data<T>(), dx.cols()});
     });
     return Grads{dx};
+  });
+}
+
+void store(const Tensor& cache, const Tensor& x_in, const Tensor& positions_in) {
+  CHECK(cache.is_contiguous() && cache.rank() >= 2 && x_in.rank() == cache.rank() &&
+            x_in.dim(0) == cache.dim(0) &&
+            Shape(x_in.shape.begin() + 2, x_in.shape.end()) ==
+                Shape(cache.shape.begin() + 2, cache.shape.end()) &&
+            positions_in.shape == Shape({x_in.dim(0), x_in.dim(1)}),
+        "store: expected x (B, T, ...) and positions (B, T) for a cache (B, capacity, ...), got " +
+            text(x_in.shape) + ", " + text(positions_in.shape) + " and " + text(cache.shape));
+  NoGrad quiet;
+  Tensor x = contiguous(x_in.detach()), positions = contiguous(positions_in);
+  check_ids("store", positions.ints(), cache.dim(1));
+  int count = x.dim(0) * x.dim(1);
+  if (!count) return;
+  dispatch(x.dtype, [&]<class T>(T) {
+    rows(x.device(), count,
+         StoreRow<T>{x.data<T>(), positions.data<int>(), cache.data<T>(), x.dim(1), cache.dim(1),
+                     int(x.size() / size_t(count))});
   });
 }
 

@@ -74,6 +74,9 @@ Tensor embedding(const Tensor& table, const Tensor& ids);
 /// x (..., V), ids (...) -> x[..., ids[...]] (...).
 Tensor gather(const Tensor& x, const Tensor& ids);
 
+/// Writes x (B, T, ...) into cache (B, capacity, ...) at positions i32 (B, T), in place; not recorded.
+void store(const Tensor& cache, const Tensor& x, const Tensor& positions);
+
 struct Attention {
   bool causal = false;  ///< query i sees keys j <= i + (S - T)
   Tensor lengths;       ///< i32 (B): sequence b has keys j < lengths[b]; undefined: all

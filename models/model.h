@@ -53,7 +53,7 @@ class Model {
   /// Keeps rows `order` of the cache (beam search reorders, finished rows leave).
   void select(Cache& cache, const std::vector<int>& order) const;
 
-  const ModelConfig& config() const { return config_; }
+  const ModelConfig& config() const { return *config_; }
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
   /// Parameters without token and position embeddings and output projection.
@@ -61,7 +61,7 @@ class Model {
 
  private:
   struct Net;
-  ModelConfig config_;
+  std::shared_ptr<const ModelConfig> config_;
   Parameters parameters_;
   std::shared_ptr<const Net> net_;
 };

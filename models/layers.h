@@ -1,0 +1,76 @@
+// Layers: parameters and a forward function each. Shapes: B batch, T length, C width, H heads, K
+// key heads, D head size.
+#pragma once
+#include "engine/parameters.h"
+#include "models/config.h"
+#include "models/model.h"
+
+namespace retort {
+
+/// x W^T + b.
+struct Linear {
+  Tensor weight, bias;  // (O, I), (O) or undefined
+  Linear() = default;
+  Linear(Parameters& p, const std::string& name, int in, int out, bool bias, double std);
+  Tensor operator()(const Tensor& x) const { return linear(x, weight, bias); }
+};
+
+/// LayerNorm or RMSNorm.
+struct Norm {
+  Tensor gain, bias;
+  double eps = 0;
+  Norm() = default;
+  Norm(Parameters& p, const std::string& name, const ModelConfig& c);
+  Tensor operator()(const Tensor& x) const;
+};
+
+/// act(x W0) W1, or act(x Wg) * (x Wu) W1 when gated.
+struct FeedForward {
+  Linear in, gate, out;
+  std::string activation;
+  FeedForward() = default;
+  FeedForward(Parameters& p, const std::string& name, const ModelConfig& c, double out_std);
+  Tensor operator()(const Tensor& x) const;
+};
+
+/// Keys and values of one decoder layer: (B, capacity, K, D) of the tokens so far, (B, S, K, D) of
+/// the source.
+struct LayerCache {
+  Tensor k, v, cross_k, cross_v;
+};
+
+/// What a block's attention sees besides its input.
+struct Context {
+  Pass* pass = nullptr;
+  bool causal = false;
+  Tensor lengths;                 ///< self-attention's keys per row, (B); undefined: all
+  Tensor bias;                    ///< relative positions, (H, T + S - 1), or undefined
+  Tensor positions;               ///< (B, T), for rotary and for the cache
+  Tensor memory, memory_lengths;  ///< encoder output (B, S, C), for cross-attention
+  LayerCache* cache = nullptr;
+  int cache_length = 0;  ///< keys to read from the cache, new ones included; 0: prefill, read none
+};
+
+struct SelfAttention {
+  Linear qkv, out;  // rows of qkv: H query heads, K key heads, K value heads, D each
+  int heads = 0, kv_heads = 0, head_size = 0;
+  bool rotate = false;
+  double scale = 0, dropout = 0;
+  SelfAttention() = default;
+  SelfAttention(Parameters& p, const std::string& name, const ModelConfig& c, double out_std);
+  Tensor operator()(const Tensor& x, const Context& context) const;
+};
+
+struct CrossAttention {
+  Linear q, kv, out;
+  int heads = 0, kv_heads = 0, head_size = 0;
+  double scale = 0, dropout = 0;
+  CrossAttention() = default;
+  CrossAttention(Parameters& p, const std::string& name, const ModelConfig& c, double out_std);
+  Tensor operator()(const Tensor& x, const Context& context) const;
+};
+
+/// Dropout of a training pass, nothing otherwise.
+Tensor drop(const Tensor& x, double p, Pass* pass);
+
+}  // namespace retort

@@ -1,0 +1,174 @@
+#include "models/model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "models/blocks.h"
+
+namespace retort {
+
+struct Cache {
+  std::vector<LayerCache> layers;
+  std::vector<int> lengths;  // tokens in each row
+  Tensor source_lengths;
+  int capacity = 0;
+};
+
+struct Model::Net {
+  const ModelConfig& config;
+  Tensor tokens, logit_bias;
+  std::optional<Stack> encoder, decoder;
+  Linear head, pooler, classifier;
+
+  Net(const ModelConfig& c, Parameters& p) : config(c) {
+    tokens = p.add("tokens", {c.vocab, c.width}, c.init_std);
+    bool both = c.architecture == "encoder_decoder";
+    if (c.architecture != "decoder")
+      encoder.emplace(p, "encoder", c, tokens,
+                      both && c.encoder_layers ? c.encoder_layers : c.layers, false, false);
+    if (c.architecture != "encoder") {
+      decoder.emplace(p, "decoder", c, tokens, c.layers, true, both);
+      if (!c.tied) head = Linear(p, "head", c.width, c.vocab, false, c.init_std);
+      if (c.logit_bias) logit_bias = p.add("logit_bias", {c.vocab}, 0);
+    } else {
+      pooler = Linear(p, "pooler", c.width, c.width, true, c.init_std);
+      classifier = Linear(p, "classifier", c.width, c.classes, true, c.init_std);
+    }
+  }
+
+  Tensor encode(const Inputs& in, Pass* pass, std::vector<Tensor>* hidden) const {
+    CHECK(in.source.defined(), "model: an encoder needs inputs.source");
+    Context context;
+    context.pass = pass, context.lengths = in.source_lengths;
+    std::vector<int> first(size_t(in.source.dim(0)), 0);
+    return (*encoder)(in.source, in.token_types, first, context, nullptr, hidden);
+  }
+
+  // Hidden states (..., C) -> logits (..., V).
+  Tensor project(Tensor x) const {
+    double f = config.logit_scale ? config.logit_scale : 1 / std::sqrt(double(config.width));
+    if (config.tied && f != 1) x = scale(x, f);
+    Tensor y = config.tied ? linear(x, tokens) : head(x);
+    return logit_bias.defined() ? y + logit_bias.detach() : y;
+  }
+};
+
+Model::Model(const ModelConfig& config, uint64_t seed, Dtype dtype, Device device)
+    : config_(std::make_shared<ModelConfig>(config)), parameters_(seed, dtype, device) {
+  config.check();
+  net_ = std::make_shared<const Net>(*config_, parameters_);
+  parameters_.flatten();
+}
+
+Outputs Model::forward(const Inputs& in, Pass& pass, bool hidden) const {
+  Outputs out;
+  std::vector<Tensor>* encoder_hidden = hidden ? &out.encoder_hidden : nullptr;
+  if (config_->architecture == "encoder") {
+    Tensor x = net_->encode(in, &pass, encoder_hidden);
+    x = reshape(slice(x, 1, 0, 1), {x.dim(0), x.dim(2)});
+    out.logits = net_->classifier(drop(tanh(net_->pooler(x)), config_->dropout, &pass));
+    return out;
+  }
+  CHECK(in.target.defined(), "model: a decoder needs inputs.target");
+  Context context;
+  context.pass = &pass;
+  if (net_->encoder)
+    context.memory = net_->encode(in, &pass, encoder_hidden),
+    context.memory_lengths = in.source_lengths;
+  std::vector<int> first(size_t(in.target.dim(0)), 0);
+  out.logits = net_->project(
+      (*net_->decoder)(in.target, {}, first, context, nullptr, hidden ? &out.hidden : nullptr));
+  return out;
+}
+
+std::shared_ptr<Cache> Model::start(const Inputs& in, int capacity, Tensor* logits) const {
+  CHECK(net_->decoder && in.target.defined() && in.target.dim(1) > 0,
+        "model: decoding needs a decoder and a prompt");
+  NoGrad quiet;
+  int B = in.target.dim(0), P = in.target.dim(1);
+  auto cache = std::make_shared<Cache>();
+  cache->capacity = std::max(capacity, P);
+  cache->lengths =
+      in.target_lengths.defined() ? in.target_lengths.ints() : std::vector<int>(size_t(B), P);
+  const SelfAttention& self = net_->decoder->blocks[0].self;
+  Tensor like = parameters_.weights();
+  for (size_t i = 0; i < net_->decoder->blocks.size(); i++) {
+    LayerCache layer;
+    layer.k = Tensor::zeros({B, cache->capacity, self.kv_heads, self.head_size}, like.dtype,
+                            like.device());
+    layer.v = Tensor::zeros(layer.k.shape, like.dtype, like.device());
+    cache->layers.push_back(layer);
+  }
+  Context context;
+  if (net_->encoder) {
+    context.memory = net_->encode(in, nullptr, nullptr);
+    context.memory_lengths = cache->source_lengths = in.source_lengths;
+  }
+  std::vector<int> first(size_t(B), 0);
+  Tensor x = (*net_->decoder)(in.target, {}, first, context, &cache->layers, nullptr);
+  std::vector<int> last(size_t(B), 0);
+  for (int b = 0; b < B; b++) {
+    CHECK(cache->lengths[size_t(b)] >= 1 && cache->lengths[size_t(b)] <= P,
+          "model: prompt " + std::to_string(b) + " has length " +
+              std::to_string(cache->lengths[size_t(b)]));
+    last[size_t(b)] = b * P + cache->lengths[size_t(b)] - 1;
+  }
+  *logits =
+      net_->project(embedding(reshape(x, {B * P, x.dim(2)}), Tensor::from(last, {B}, x.device())));
+  return cache;
+}
+
+Tensor Model::next(Cache& cache, const std::vector<int>& tokens) const {
+  NoGrad quiet;
+  int B = int(cache.lengths.size());
+  CHECK(int(tokens.size()) == B, "model: next() got " + std::to_string(tokens.size()) +
+                                     " tokens for " + std::to_string(B) + " rows");
+  int longest = 1 + *std::max_element(cache.lengths.begin(), cache.lengths.end());
+  CHECK(longest <= cache.capacity,
+        "model: the cache of " + std::to_string(cache.capacity) + " positions is full");
+  std::vector<int> first = cache.lengths;
+  for (int& n : cache.lengths) n++;
+  Context context;
+  context.memory_lengths = cache.source_lengths;
+  context.lengths = Tensor::from(cache.lengths, {B}, parameters_.weights().device());
+  context.cache_length = longest;
+  Tensor ids = Tensor::from(tokens, {B, 1}, parameters_.weights().device());
+  Tensor x = (*net_->decoder)(ids, {}, first, context, &cache.layers, nullptr);
+  return net_->project(reshape(x, {B, x.dim(2)}));
+}
+
+void Model::select(Cache& cache, const std::vector<int>& order) const {
+  NoGrad quiet;
+  int n = int(order.size());
+  Tensor rows = Tensor::from(order, {n}, parameters_.weights().device());
+  auto take = [&](Tensor& x) {
+    if (!x.defined()) return;
+    Shape shape = x.shape;
+    shape[0] = n;
+    x = reshape(embedding(reshape(x, {x.dim(0), -1}), rows), shape);
+  };
+  for (LayerCache& layer : cache.layers)
+    take(layer.k), take(layer.v), take(layer.cross_k), take(layer.cross_v);
+  std::vector<int> lengths, source;
+  std::vector<int> old =
+      cache.source_lengths.defined() ? cache.source_lengths.ints() : std::vector<int>();
+  for (int i : order) {
+    lengths.push_back(cache.lengths[size_t(i)]);
+    if (!old.empty()) source.push_back(old[size_t(i)]);
+  }
+  cache.lengths = lengths;
+  if (!old.empty()) cache.source_lengths = Tensor::from(source, {n}, rows.device());
+}
+
+size_t Model::non_embedding_count() const {
+  size_t n = 0;
+  for (const Parameter& p : parameters_.list())
+    if (p.name != "tokens" && p.name != "head.weight" && p.name != "logit_bias" &&
+        p.name.find(".positions") == std::string::npos &&
+        p.name.find(".types") == std::string::npos)
+      n += p.value.size();
+  return n;
+}
+
+}  // namespace retort
