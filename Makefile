@@ -10,7 +10,7 @@ OPT     ?= -O3
 VERSION := 0.1.0
 
 CXXFLAGS += -std=c++20 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast
-CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -I. -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
+CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
 LDLIBS   = -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash
 
 PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
@@ -39,6 +39,11 @@ deps:  ## install the missing Debian packages
 	  if [ -n "$$missing" ]; then echo "installing:$$missing"; \
 	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	    $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi; fi
+
+# The commit goes into the program; the file changes only when the commit does.
+COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+$(shell mkdir -p $(BUILD); echo '#define RETORT_COMMIT "$(COMMIT)"' | cmp -s - $(BUILD)/build_commit.h || \
+        echo '#define RETORT_COMMIT "$(COMMIT)"' > $(BUILD)/build_commit.h)
 
 $(BUILD)/%.o: %.cpp
 	@mkdir -p $(@D)

@@ -21,7 +21,7 @@ namespace {
 Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   std::string dir = e.folder(stage.name), results = dir + "/results.json";
   std::string fingerprint =
-      checksum_of(e.fingerprint(stage) + table_of(e.recipe().evaluate).dump());
+      checksum_of(e.fingerprint(stage) + evaluate_table(e.recipe().evaluate).dump());
   if (!overwrite && fs::exists(results)) {
     Json j = Json::parse(read_file(results), nullptr, false);
     if (j.is_object() && j.value("fingerprint", "") == fingerprint) {

@@ -164,7 +164,7 @@ std::string Experiment::fingerprint(const Stage& stage) {
   Json t = stage_table(stage);
   t["train"].erase("log_every");
   t["train"].erase("save_every");
-  t["data"] = table_of(recipe_.data);
+  t["data"] = data_table(recipe_.data);
   t["seed"] = recipe_.seed;
   t["train_checksum"] = corpus("train").checksum;
   t["tokenizer_hash"] = tokenizer_->hash();

@@ -45,6 +45,13 @@ void visit(V& v, EvaluateOptions& o) {
 
 namespace {
 
+template <class T>
+Json table_of(T options) {
+  Writer w;
+  visit(w, options);
+  return w.table;
+}
+
 const std::vector<std::string> kMethods = {"mle", "kl", "rkl", "js", "tvd", "terms"};
 
 template <class T>
@@ -211,6 +218,9 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   }
   return recipe;
 }
+
+Json data_table(const DataOptions& o) { return table_of(o); }
+Json evaluate_table(const EvaluateOptions& o) { return table_of(o); }
 
 Json stage_table(const Stage& s) {
   Json t = {{"init", s.init},

@@ -94,5 +94,7 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
 /// All of it as a table that load_recipe would read back.
 Json recipe_table(const Recipe& recipe);
 Json stage_table(const Stage& stage);
+Json data_table(const DataOptions& options);
+Json evaluate_table(const EvaluateOptions& options);
 
 }  // namespace retort

@@ -63,11 +63,4 @@ class Writer {
   }
 };
 
-template <class T>
-Json table_of(T options) {
-  Writer w;
-  visit(w, options);
-  return w.table;
-}
-
 }  // namespace retort

@@ -61,28 +61,42 @@ void apply(const std::string& text, TomlFile& file) {
 }
 
 toml::table table_of(const Json& j);
-template <class Add>
-void add_value(const Json& v, Add add) {
-  if (v.is_object())
-    add(table_of(v));
-  else if (v.is_boolean())
-    add(v.get<bool>());
-  else if (v.is_number_integer())
-    add(v.get<int64_t>());
-  else if (v.is_number())
-    add(v.get<double>());
-  else if (v.is_string())
-    add(v.get<std::string>());
-  else if (v.is_array()) {
-    toml::array a;
-    for (const Json& e : v) add_value(e, [&](auto&& x) { a.push_back(x); });
-    add(a);
+
+toml::array array_of(const Json& j) {
+  toml::array a;
+  for (const Json& v : j) {
+    if (v.is_object())
+      a.push_back(table_of(v));
+    else if (v.is_array())
+      a.push_back(array_of(v));
+    else if (v.is_boolean())
+      a.push_back(v.get<bool>());
+    else if (v.is_number_integer())
+      a.push_back(v.get<int64_t>());
+    else if (v.is_number())
+      a.push_back(v.get<double>());
+    else
+      a.push_back(v.get<std::string>());
   }
+  return a;
 }
+
 toml::table table_of(const Json& j) {
   toml::table t;
-  for (const auto& [key, value] : j.items())
-    add_value(value, [&, k = key](auto&& x) { t.insert_or_assign(k, x); });
+  for (const auto& [key, v] : j.items()) {
+    if (v.is_object())
+      t.insert(key, table_of(v));
+    else if (v.is_array())
+      t.insert(key, array_of(v));
+    else if (v.is_boolean())
+      t.insert(key, v.get<bool>());
+    else if (v.is_number_integer())
+      t.insert(key, v.get<int64_t>());
+    else if (v.is_number())
+      t.insert(key, v.get<double>());
+    else
+      t.insert(key, v.get<std::string>());
+  }
   return t;
 }
 

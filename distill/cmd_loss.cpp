@@ -1,0 +1,119 @@
+// retort loss: one divergence over rows of logits in a file, with its gradient.
+#include <fmt/core.h>
+
+#include <charconv>
+#include <memory>
+
+#include "distill/commands.h"
+#include "engine/safetensors.h"
+#include "losses/divergence.h"
+
+namespace retort {
+namespace {
+
+struct Arguments {
+  std::string name, dtype = "f32", in, out, zero = "error";
+  std::vector<std::string> params;
+  double temperature = 1;
+};
+
+double number(const std::string& what, const std::string& text) {
+  double x = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), x);
+  if (error != std::errc() || end != text.data() + text.size())
+    throw std::runtime_error(what + ": \"" + text + "\" is not a number");
+  return x;
+}
+
+DivergenceName name_of(const Arguments& a) {
+  DivergenceName d = parse_divergence(a.name);
+  for (const DivergenceInfo& info : divergences())
+    for (const std::string& p : a.params) {
+      if (info.name != d.name) continue;
+      size_t equals = p.find('=');
+      if (info.parameter.empty() || equals == std::string::npos ||
+          p.substr(0, equals) != info.parameter)
+        throw std::runtime_error("--param " + p + ": loss " + d.name +
+                                 (info.parameter.empty()
+                                      ? " takes no parameter"
+                                      : " takes --param " + info.parameter + "=NUMBER"));
+      d.parameter = number("--param " + p, p.substr(equals + 1));
+    }
+  check_parameter(d);
+  return d;
+}
+
+Tensor logits(const TensorFile& file, const std::string& path, const char* name, Dtype dtype) {
+  auto found = file.tensors.find(name);
+  if (found == file.tensors.end())
+    throw std::runtime_error(path + ": has no tensor \"" + name + "\"");
+  if (found->second.rank() != 2 || found->second.dtype == Dtype::i32)
+    throw std::runtime_error(
+        path + ": tensor " + name + " must be F32 or F64 of shape (N, V), it is " +
+        retort::name_of(found->second.dtype) + " " + text(found->second.shape));
+  return found->second.to(dtype);
+}
+
+void compute(const Arguments& a) {
+  DivergenceName name = name_of(a);
+  TensorFile file = load_safetensors(a.in);
+  Dtype dtype = a.dtype == "f64" ? Dtype::f64 : Dtype::f32;
+  Tensor teacher = logits(file, a.in, "teacher", dtype),
+         student = parameter(logits(file, a.in, "student", dtype));
+  DivergenceOptions o;
+  o.temperature = a.temperature;
+  if (file.tensors.count("mask")) o.mask = file.tensors["mask"];
+  if (a.zero == "ignore") {
+    o.zero = ZeroPolicy::ignore;
+  } else if (a.zero.rfind("floor:", 0) == 0) {
+    o.zero = ZeroPolicy::floor;
+    o.floor = number("--zero", a.zero.substr(6));
+  } else if (a.zero != "error") {
+    throw std::runtime_error("--zero " + a.zero + ": expected error, floor:-30 or ignore");
+  }
+  Tensor loss;
+  try {
+    loss = divergence(name, teacher, student, o);
+    backward(sum(loss));
+  } catch (const std::exception& e) {
+    throw std::runtime_error(a.in + ": " + e.what());
+  }
+  save_safetensors(a.out, {{"loss", loss.detach()}, {"grad", grad(student)}},
+                   {{"loss", a.name}, {"temperature", fmt::format("{}", a.temperature)}});
+}
+
+}  // namespace
+
+void add_loss_command(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  CLI::App* c =
+      app.add_subcommand("loss", "A divergence of teacher and student logits, with its gradient");
+  std::string names;
+  for (const DivergenceInfo& d : divergences())
+    names += fmt::format("\n  {:18} {}", d.name + (d.parameter.empty() ? "" : ":" + d.parameter),
+                         d.formula);
+  c->add_option("--name", a->name, "Which one; p teacher, q student, at the temperature:" + names)
+      ->required();
+  c->add_option("--param", a->params, "The parameter by name: beta=0.15")->type_name("KEY=VALUE");
+  c->add_option("--temperature", a->temperature, "Both logits are divided by it; no T^2 is applied")
+      ->capture_default_str();
+  c->add_option("--dtype", a->dtype, "What is computed in")
+      ->check(CLI::IsMember({"f32", "f64"}))
+      ->capture_default_str();
+  c->add_option("--in", a->in,
+                "safetensors: teacher and student [N,V], mask [N] (optional; non-zero = kept)")
+      ->required();
+  c->add_option("--out", a->out,
+                "safetensors: loss [N] and grad [N,V] of the sum of the row losses")
+      ->required();
+  c->add_option(
+       "--zero", a->zero,
+       "Where the teacher's probability is 0 and the loss divides by it: error, floor:-30, ignore")
+      ->capture_default_str();
+  c->footer(
+      "Example:  retort loss --name gjs:0.15 --temperature 2 --dtype f64 --in IN.safetensors --out "
+      "OUT.safetensors");
+  c->callback([a] { compute(*a); });
+}
+
+}  // namespace retort

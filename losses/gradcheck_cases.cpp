@@ -1,0 +1,58 @@
+#include "losses/gradcheck_cases.h"
+
+#include <cmath>
+
+#include "losses/cross_entropy.h"
+#include "losses/divergence.h"
+
+namespace retort {
+
+std::vector<GradCase> loss_cases() {
+  std::vector<GradCase> cases;
+  std::vector<std::string> names;
+  for (const DivergenceInfo& d : divergences()) {
+    if (d.parameter.empty())
+      names.push_back(d.name);
+    else if (d.name == "alpha")
+      for (const char* a : {"0.3", "0.9", "-0.5", "1.5"})
+        names.push_back("alpha:" + std::string(a));
+    else
+      for (const char* a : {"0.1", "0.5", "0.85"}) names.push_back(d.name + ":" + a);
+  }
+  for (const std::string& name : names)
+    for (int v : {1, 3, 33, 1003})
+      for (double temperature : {1.0, 2.0}) {
+        if (v == 1003 && temperature != 1) continue;
+        cases.push_back(
+            {name + " V " + std::to_string(v) + " T " + std::to_string(int(temperature)), [=] {
+               Tensor teacher = random_tensor({3, v}, 2, 1.5);
+               // A token both exclude, and one row that is masked out.
+               if (v > 3)
+                 teacher.data<double>()[5] =
+                     name[0] == 'r' || name[0] == 'e' || name == "jeffreys" || name == "alpha:-0.5"
+                         ? -3
+                         : -INFINITY;
+               DivergenceOptions o;
+               o.temperature = temperature, o.mask = Tensor::from(std::vector<int>{1, 1, 0}, {3});
+               return check_gradients(
+                   [=](const std::vector<Tensor>& x) {
+                     return divergence(parse_divergence(name), teacher, x[0], o);
+                   },
+                   {random_tensor({3, v}, 1)});
+             }});
+      }
+  for (double smoothing : {0.0, 0.1})
+    for (int v : {2, 33, 1003})
+      cases.push_back({"ce V " + std::to_string(v) + (smoothing ? " smoothed" : ""), [=] {
+                         return check_gradients(
+                             [=](const std::vector<Tensor>& x) {
+                               return cross_entropy(
+                                   x[0], Tensor::from(std::vector<int>{0, -1, v - 1}, {3}),
+                                   smoothing);
+                             },
+                             {random_tensor({3, v}, 1)});
+                       }});
+  return cases;
+}
+
+}  // namespace retort
