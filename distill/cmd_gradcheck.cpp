@@ -1,6 +1,7 @@
 // retort gradcheck: backward passes against finite differences, operator by operator, loss by loss.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "distill/commands.h"
@@ -37,8 +38,9 @@ int check(const std::string& loss, bool json) {
   for (const GradCase& c : cases) {
     std::string family = c.name.substr(0, c.name.find(' '));
     double error = c.run().error;
-    if (worst.empty() || worst.back().first != family) worst.push_back({family, 0});
-    if (!(error <= worst.back().second)) worst.back().second = error;
+    auto row = std::find_if(worst.begin(), worst.end(), [&](const auto& w) { return w.first == family; });
+    if (row == worst.end()) row = worst.insert(row, {family, 0});
+    if (!(error <= row->second)) row->second = error;
   }
   bool passed = true;
   Json out = {{"limit", kGradLimit}, {"errors", Json::object()}};

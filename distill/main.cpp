@@ -32,6 +32,8 @@ int main(int argc, char** argv) {
     return 0;
   } catch (const CLI::Success& e) {
     return app.exit(e);
+  } catch (const CLI::RuntimeError& e) {
+    return e.get_exit_code();  // the command has said why
   } catch (const CLI::ParseError& e) {
     fmt::print(stderr, "retort: {}\nSee: retort {}--help\n", e.what(),
                app.get_subcommands().empty() ? "" : app.get_subcommands()[0]->get_name() + " ");
