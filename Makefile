@@ -8,6 +8,7 @@ PREFIX  ?= /usr/local
 BUILD   ?= build
 OPT     ?= -O3
 VERSION := 0.1.0
+MAKEFLAGS += -j$(shell nproc)
 
 CXXFLAGS += -std=c++20 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast
 CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
@@ -59,3 +60,46 @@ $(BUILD)/bench/run: $(BENCH:%.cpp=$(BUILD)/%.o) $(LIB)
 	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+test: deps $(BUILD)/tests/run $(BUILD)/retort nvcc-check  ## build and pass every test
+	$(BUILD)/tests/run
+
+# Where nvcc is found every operator, loss and row-kernel file must compile for the GPU, warnings being errors.
+NVCC := $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
+NVCC_OBJ = $(DEVICE_SRC:%.cpp=$(BUILD)/nvcc/%.o)
+$(BUILD)/nvcc/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(NVCC) -x cu -std=c++20 -O1 -arch=sm_90 -Werror all-warnings -I. -Xcompiler -Wno-unknown-pragmas -MD -MF $(@:.o=.d) -c $< -o $@
+ifeq ($(NVCC),)
+nvcc-check:  ## compile the kernels for CUDA where nvcc is found
+	@echo "nvcc-check: skipped, no nvcc here"
+else
+nvcc-check: $(NVCC_OBJ)  ## compile the kernels for CUDA where nvcc is found
+endif
+
+data/sets/l10n-en-ro:
+	data/get l10n-en-ro
+demo: deps $(BUILD)/retort data/sets/l10n-en-ro  ## real data, a teacher, five students, the table: ten minutes
+	$(BUILD)/retort run recipes/demo.toml
+
+bench: deps $(BUILD)/bench/run  ## speed of the training step against the machine's limit
+	$(BUILD)/bench/run --json $(BUILD)/bench/results.json
+
+CLANG_FORMAT ?= clang-format
+FORMATTED = $(shell git ls-files '*.cpp' '*.h')
+format:  ## format the sources
+	$(CLANG_FORMAT) -i $(FORMATTED)
+check-format:  ## fail where a source is not formatted
+	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+
+install: all  ## program, library, headers and a pkg-config file under PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install $(BUILD)/retort $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/
+	for r in kernels engine losses models data; do install -d $(DESTDIR)$(PREFIX)/include/retort/$$r; \
+	  install -m 644 $$r/*.h $(DESTDIR)$(PREFIX)/include/retort/$$r/; done
+	printf 'prefix=%s\nName: retort\nDescription: deep-learning engine for knowledge distillation\nVersion: %s\nLibs: -L$${prefix}/lib -lretort -fopenmp %s\nCflags: -I$${prefix}/include/retort -std=c++20 -fopenmp\n' \
+	  '$(PREFIX)' '$(VERSION)' '$(LDLIBS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/retort.pc
+
+clean:  ## remove what was built
+	rm -rf $(BUILD)

@@ -38,7 +38,8 @@ int check(const std::string& loss, bool json) {
   for (const GradCase& c : cases) {
     std::string family = c.name.substr(0, c.name.find(' '));
     double error = c.run().error;
-    auto row = std::find_if(worst.begin(), worst.end(), [&](const auto& w) { return w.first == family; });
+    auto row =
+        std::find_if(worst.begin(), worst.end(), [&](const auto& w) { return w.first == family; });
     if (row == worst.end()) row = worst.insert(row, {family, 0});
     if (!(error <= row->second)) row->second = error;
   }

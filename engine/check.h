@@ -13,5 +13,5 @@ std::string text(const std::vector<int>& shape);
 }  // namespace retort
 
 /// Throws std::invalid_argument with `message` (composed only then) unless `ok`.
-#define CHECK(ok, message) \
+#define ENSURE(ok, message) \
   if (!(ok)) ::retort::fail(message)

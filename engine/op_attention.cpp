@@ -29,23 +29,23 @@ Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
   auto shapes = [&] {
     return text(q_in.shape) + ", " + text(k_in.shape) + ", " + text(v_in.shape);
   };
-  CHECK(q_in.rank() == 4 && k_in.rank() == 4 && k_in.shape == v_in.shape &&
-            q_in.dim(0) == k_in.dim(0) && q_in.dim(3) == k_in.dim(3) && k_in.dim(2) > 0 &&
-            q_in.dim(2) % k_in.dim(2) == 0,
-        "attention: expected q (B, T, H, D), k and v (B, S, K, D), H a multiple of K; got " +
-            shapes());
-  CHECK(q_in.dtype == k_in.dtype && q_in.dtype == v_in.dtype,
-        "attention: types differ: " + shapes());
+  ENSURE(q_in.rank() == 4 && k_in.rank() == 4 && k_in.shape == v_in.shape &&
+             q_in.dim(0) == k_in.dim(0) && q_in.dim(3) == k_in.dim(3) && k_in.dim(2) > 0 &&
+             q_in.dim(2) % k_in.dim(2) == 0,
+         "attention: expected q (B, T, H, D), k and v (B, S, K, D), H a multiple of K; got " +
+             shapes());
+  ENSURE(q_in.dtype == k_in.dtype && q_in.dtype == v_in.dtype,
+         "attention: types differ: " + shapes());
   int B = q_in.dim(0), T_ = q_in.dim(1), S = k_in.dim(1), H = q_in.dim(2);
-  CHECK(!options.lengths.defined() ||
-            (options.lengths.shape == Shape{B} && options.lengths.dtype == Dtype::i32),
-        "attention: expected i32 lengths (" + std::to_string(B) + "), got " +
-            text(options.lengths.shape));
-  CHECK(!options.bias.defined() ||
-            (options.bias.shape == Shape{H, T_ + S - 1} && options.bias.dtype == q_in.dtype),
-        "attention: expected bias " + text({H, T_ + S - 1}) + ", got " + text(options.bias.shape));
-  CHECK(options.dropout >= 0 && options.dropout < 1, "attention: dropout must be in [0, 1)");
-  CHECK(S < 65536, "attention: at most 65,535 keys, got " + shapes());
+  ENSURE(!options.lengths.defined() ||
+             (options.lengths.shape == Shape{B} && options.lengths.dtype == Dtype::i32),
+         "attention: expected i32 lengths (" + std::to_string(B) + "), got " +
+             text(options.lengths.shape));
+  ENSURE(!options.bias.defined() ||
+             (options.bias.shape == Shape{H, T_ + S - 1} && options.bias.dtype == q_in.dtype),
+         "attention: expected bias " + text({H, T_ + S - 1}) + ", got " + text(options.bias.shape));
+  ENSURE(options.dropout >= 0 && options.dropout < 1, "attention: dropout must be in [0, 1)");
+  ENSURE(S < 65536, "attention: at most 65,535 keys, got " + shapes());
   Tensor q = with_contiguous_heads(q_in), k = with_contiguous_heads(k_in),
          v = with_contiguous_heads(v_in);
   Attention o = options;

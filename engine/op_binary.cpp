@@ -47,8 +47,8 @@ Shape broadcast_shape(const char* name, const Shape& a, const Shape& b) {
   Shape y(std::max(a.size(), b.size()), 1);
   for (size_t i = 0; i < y.size(); i++) {
     int da = i < a.size() ? a[a.size() - 1 - i] : 1, db = i < b.size() ? b[b.size() - 1 - i] : 1;
-    CHECK(da == db || da == 1 || db == 1,
-          std::string(name) + ": shapes do not broadcast: " + text(a) + " and " + text(b));
+    ENSURE(da == db || da == 1 || db == 1,
+           std::string(name) + ": shapes do not broadcast: " + text(a) + " and " + text(b));
     y[y.size() - 1 - i] = da == 1 ? db : da;
   }
   return y;
@@ -61,9 +61,9 @@ bool is_suffix(const Shape& small, const Shape& large) {
 // The numbers only; recording is the callers' part.
 template <class F>
 Tensor compute(const char* name, const Tensor& a_in, const Tensor& b_in) {
-  CHECK(a_in.dtype == b_in.dtype, std::string(name) + ": types differ: " + name_of(a_in.dtype) +
-                                      " " + text(a_in.shape) + " and " + name_of(b_in.dtype) + " " +
-                                      text(b_in.shape));
+  ENSURE(a_in.dtype == b_in.dtype, std::string(name) + ": types differ: " + name_of(a_in.dtype) +
+                                       " " + text(a_in.shape) + " and " + name_of(b_in.dtype) +
+                                       " " + text(b_in.shape));
   NoGrad quiet;
   Shape shape = broadcast_shape(name, a_in.shape, b_in.shape);
   if (a_in.shape == shape && b_in.shape == shape)
@@ -112,9 +112,9 @@ Tensor div(const Tensor& a, const Tensor& b) {
 }
 
 void add_in_place(const Tensor& x, const Tensor& y_in) {
-  CHECK(x.shape == y_in.shape && x.is_contiguous(),
-        "add_in_place: expected contiguous equal shapes: " + text(x.shape) + " and " +
-            text(y_in.shape));
+  ENSURE(x.shape == y_in.shape && x.is_contiguous(),
+         "add_in_place: expected contiguous equal shapes: " + text(x.shape) + " and " +
+             text(y_in.shape));
   NoGrad quiet;
   Tensor y = contiguous(y_in);
   dispatch(x.dtype, [&]<class T>(T) {

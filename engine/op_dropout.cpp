@@ -38,7 +38,7 @@ Tensor drop(const Tensor& x_in, double p, const RandomKey& key) {
 }  // namespace
 
 Tensor dropout(const Tensor& x, double p, const RandomKey& key) {
-  CHECK(p >= 0 && p < 1, "dropout: p must be in [0, 1), got " + std::to_string(p));
+  ENSURE(p >= 0 && p < 1, "dropout: p must be in [0, 1), got " + std::to_string(p));
   if (p == 0) return x;
   return record("dropout", drop(x, p, key), {x},
                 [p, key](const Tensor& dy) { return Grads{drop(dy, p, key)}; });

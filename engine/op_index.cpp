@@ -78,17 +78,17 @@ struct StoreRow {
 
 void check_ids(const char* name, const std::vector<int>& ids, int size) {
   for (size_t i = 0; i < ids.size(); i++)
-    CHECK(ids[i] >= 0 && ids[i] < size, std::string(name) + ": id " + std::to_string(ids[i]) +
-                                            " at position " + std::to_string(i) +
-                                            " is outside [0, " + std::to_string(size) + ")");
+    ENSURE(ids[i] >= 0 && ids[i] < size, std::string(name) + ": id " + std::to_string(ids[i]) +
+                                             " at position " + std::to_string(i) +
+                                             " is outside [0, " + std::to_string(size) + ")");
 }
 
 }  // namespace
 
 Tensor embedding(const Tensor& table, const Tensor& ids_in) {
-  CHECK(table.rank() == 2 && ids_in.dtype == Dtype::i32,
-        "embedding: expected a table (V, C) and i32 ids, got " + text(table.shape) + " and " +
-            name_of(ids_in.dtype) + " " + text(ids_in.shape));
+  ENSURE(table.rank() == 2 && ids_in.dtype == Dtype::i32,
+         "embedding: expected a table (V, C) and i32 ids, got " + text(table.shape) + " and " +
+             name_of(ids_in.dtype) + " " + text(ids_in.shape));
   Tensor w = contiguous(table.detach()), ids = contiguous(ids_in);
   check_ids("embedding", ids.ints(), table.dim(0));
   Shape shape = ids.shape;
@@ -121,9 +121,9 @@ Tensor embedding(const Tensor& table, const Tensor& ids_in) {
 
 Tensor gather(const Tensor& x_in, const Tensor& ids_in) {
   Shape lead(x_in.shape.begin(), x_in.shape.end() - (x_in.rank() ? 1 : 0));
-  CHECK(x_in.rank() >= 1 && ids_in.dtype == Dtype::i32 && ids_in.shape == lead,
-        "gather: expected x (..., V) and i32 ids (...), got " + text(x_in.shape) + " and " +
-            text(ids_in.shape));
+  ENSURE(x_in.rank() >= 1 && ids_in.dtype == Dtype::i32 && ids_in.shape == lead,
+         "gather: expected x (..., V) and i32 ids (...), got " + text(x_in.shape) + " and " +
+             text(ids_in.shape));
   Tensor x = contiguous(x_in), ids = contiguous(ids_in), y(ids.shape, x.dtype, x.device());
   check_ids("gather", ids.ints(), x.cols());
   dispatch(x.dtype, [&]<class T>(T) {
@@ -140,13 +140,13 @@ Tensor gather(const Tensor& x_in, const Tensor& ids_in) {
 }
 
 void store(const Tensor& cache, const Tensor& x_in, const Tensor& positions_in) {
-  CHECK(cache.is_contiguous() && cache.rank() >= 2 && x_in.rank() == cache.rank() &&
-            x_in.dim(0) == cache.dim(0) &&
-            Shape(x_in.shape.begin() + 2, x_in.shape.end()) ==
-                Shape(cache.shape.begin() + 2, cache.shape.end()) &&
-            positions_in.shape == Shape({x_in.dim(0), x_in.dim(1)}),
-        "store: expected x (B, T, ...) and positions (B, T) for a cache (B, capacity, ...), got " +
-            text(x_in.shape) + ", " + text(positions_in.shape) + " and " + text(cache.shape));
+  ENSURE(cache.is_contiguous() && cache.rank() >= 2 && x_in.rank() == cache.rank() &&
+             x_in.dim(0) == cache.dim(0) &&
+             Shape(x_in.shape.begin() + 2, x_in.shape.end()) ==
+                 Shape(cache.shape.begin() + 2, cache.shape.end()) &&
+             positions_in.shape == Shape({x_in.dim(0), x_in.dim(1)}),
+         "store: expected x (B, T, ...) and positions (B, T) for a cache (B, capacity, ...), got " +
+             text(x_in.shape) + ", " + text(positions_in.shape) + " and " + text(cache.shape));
   NoGrad quiet;
   Tensor x = contiguous(x_in.detach()), positions = contiguous(positions_in);
   check_ids("store", positions.ints(), cache.dim(1));

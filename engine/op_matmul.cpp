@@ -69,17 +69,17 @@ struct FillRow {  // the bias waits in y; the product adds to it
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
   auto both = [&] { return text(a.shape) + " x " + text(b.shape); };
-  CHECK(a.rank() >= 2 && b.rank() >= 2, "matmul: expected matrices, got " + both());
-  CHECK(a.dtype == b.dtype,
-        std::string("matmul: types differ: ") + name_of(a.dtype) + " x " + name_of(b.dtype));
-  CHECK(a.dim(-1) == b.dim(-2), "matmul: inner sizes differ: " + both());
+  ENSURE(a.rank() >= 2 && b.rank() >= 2, "matmul: expected matrices, got " + both());
+  ENSURE(a.dtype == b.dtype,
+         std::string("matmul: types differ: ") + name_of(a.dtype) + " x " + name_of(b.dtype));
+  ENSURE(a.dim(-1) == b.dim(-2), "matmul: inner sizes differ: " + both());
   if (b.rank() == 2 && a.rank() > 2) {  // all of a's rows at once
     Shape shape(a.shape.begin(), a.shape.end() - 1);
     shape.push_back(b.dim(-1));
     return reshape(matmul(reshape(a, {-1, a.dim(-1)}), b), shape);
   }
-  CHECK(Shape(a.shape.begin(), a.shape.end() - 2) == Shape(b.shape.begin(), b.shape.end() - 2),
-        "matmul: batch sizes differ: " + both());
+  ENSURE(Shape(a.shape.begin(), a.shape.end() - 2) == Shape(b.shape.begin(), b.shape.end() - 2),
+         "matmul: batch sizes differ: " + both());
   return record("matmul", multiply(a, b), {a, b},
                 [a = a.detach(), b = b.detach()](const Tensor& dy) {
                   return Grads{multiply(dy, transpose(b)), multiply(transpose(a), dy)};
@@ -91,12 +91,12 @@ Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias) {
     return text(x_in.shape) + " by weight " + text(weight.shape) +
            (bias.defined() ? ", bias " + text(bias.shape) : "");
   };
-  CHECK(weight.rank() == 2 && x_in.rank() >= 1 && x_in.cols() == weight.cols(),
-        "linear: expected (..., I) by weight (O, I): " + shapes());
-  CHECK(!bias.defined() || bias.shape == Shape{weight.dim(0)},
-        "linear: expected bias (O): " + shapes());
-  CHECK(x_in.dtype == weight.dtype,
-        std::string("linear: types differ: ") + name_of(x_in.dtype) + " " + shapes());
+  ENSURE(weight.rank() == 2 && x_in.rank() >= 1 && x_in.cols() == weight.cols(),
+         "linear: expected (..., I) by weight (O, I): " + shapes());
+  ENSURE(!bias.defined() || bias.shape == Shape{weight.dim(0)},
+         "linear: expected bias (O): " + shapes());
+  ENSURE(x_in.dtype == weight.dtype,
+         std::string("linear: types differ: ") + name_of(x_in.dtype) + " " + shapes());
   Tensor x = contiguous(x_in);
   Shape shape = x.shape;
   shape.back() = weight.dim(0);

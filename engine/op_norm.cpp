@@ -5,9 +5,9 @@
 namespace retort {
 namespace {
 void check_gain(const char* name, const Tensor& x, const Tensor& gain) {
-  CHECK(x.rank() >= 1 && gain.shape == Shape{x.cols()} && gain.dtype == x.dtype,
-        std::string(name) + ": expected gain and bias of the last dimension of x: " +
-            text(x.shape) + " and " + text(gain.shape));
+  ENSURE(x.rank() >= 1 && gain.shape == Shape{x.cols()} && gain.dtype == x.dtype,
+         std::string(name) + ": expected gain and bias of the last dimension of x: " +
+             text(x.shape) + " and " + text(gain.shape));
 }
 }  // namespace
 

@@ -62,16 +62,16 @@ struct Split {
 };
 Split split(const char* name, const Tensor& x, int dim) {
   int d = dim < 0 ? dim + x.rank() : dim;
-  CHECK(d >= 0 && d < x.rank(),
-        std::string(name) + ": no dimension " + std::to_string(dim) + " in shape " + text(x.shape));
+  ENSURE(d >= 0 && d < x.rank(), std::string(name) + ": no dimension " + std::to_string(dim) +
+                                     " in shape " + text(x.shape));
   Split s;
   for (int i = 0; i < x.rank(); i++) {
     (i < d ? s.outer : i == d ? s.n : s.inner) *= x.dim(i);
     if (i != d) s.rest.push_back(x.dim(i));
   }
   if (s.rest.empty()) s.rest = {1};
-  CHECK(s.n > 0, std::string(name) + ": dimension " + std::to_string(dim) + " of " + text(x.shape) +
-                     " is empty");
+  ENSURE(s.n > 0, std::string(name) + ": dimension " + std::to_string(dim) + " of " +
+                      text(x.shape) + " is empty");
   return s;
 }
 
@@ -122,7 +122,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   if (x.shape == shape) return x;
   Tensor y = x;
   int lead = x.rank() - int(shape.size());
-  CHECK(lead >= 0, "sum_to: " + text(x.shape) + " to " + text(shape));
+  ENSURE(lead >= 0, "sum_to: " + text(x.shape) + " to " + text(shape));
   if (lead > 0) {  // all leading dimensions at once
     int outer = 1;
     for (int d = 0; d < lead; d++) outer *= x.dim(d);

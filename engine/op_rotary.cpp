@@ -41,10 +41,10 @@ Tensor rotate(const Tensor& x_in, const Tensor& positions, double base, int sign
 }  // namespace
 
 Tensor rotary(const Tensor& x, const Tensor& positions_in, double base) {
-  CHECK(x.rank() == 4 && x.cols() % 2 == 0 && positions_in.dtype == Dtype::i32 &&
-            positions_in.shape == Shape({x.dim(0), x.dim(1)}),
-        "rotary: expected x (B, T, H, D) with even D and i32 positions (B, T), got " +
-            text(x.shape) + " and " + text(positions_in.shape));
+  ENSURE(x.rank() == 4 && x.cols() % 2 == 0 && positions_in.dtype == Dtype::i32 &&
+             positions_in.shape == Shape({x.dim(0), x.dim(1)}),
+         "rotary: expected x (B, T, H, D) with even D and i32 positions (B, T), got " +
+             text(x.shape) + " and " + text(positions_in.shape));
   Tensor positions = contiguous(positions_in);
   return record("rotary", rotate(x, positions, base, 1), {x}, [positions, base](const Tensor& dy) {
     return Grads{rotate(dy, positions, base, -1)};

@@ -157,8 +157,8 @@ Tensor gelu_tanh(const Tensor& x) {
 }
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask_in, double value) {
-  CHECK(mask_in.dtype == Dtype::i32,
-        std::string("masked_fill: the mask is i32, got ") + name_of(mask_in.dtype));
+  ENSURE(mask_in.dtype == Dtype::i32,
+         std::string("masked_fill: the mask is i32, got ") + name_of(mask_in.dtype));
   Tensor mask = contiguous(expand(mask_in, x.shape));
   return record("masked_fill", fill(x, mask, value), {x},
                 [mask](const Tensor& dy) { return Grads{fill(dy, mask, 0)}; });

@@ -38,7 +38,7 @@ struct StridedCopy {
 
 template <class T>
 void copy_strided(const Tensor& x, T* y) {
-  CHECK(x.rank() <= kMaxRank + 1, "contiguous: at most 7 dimensions, got " + text(x.shape));
+  ENSURE(x.rank() <= kMaxRank + 1, "contiguous: at most 7 dimensions, got " + text(x.shape));
   StridedCopy<T> k{
       x.data<T>(), y, x.cols(), x.rank() ? x.strides.back() : 1, std::max(0, x.rank() - 1), {}, {}};
   for (int d = 0; d < k.outer; d++)
@@ -48,8 +48,8 @@ void copy_strided(const Tensor& x, T* y) {
 
 int checked_dim(const char* name, const Tensor& x, int dim) {
   int d = dim < 0 ? dim + x.rank() : dim;
-  CHECK(d >= 0 && d < x.rank(),
-        std::string(name) + ": no dimension " + std::to_string(dim) + " in shape " + text(x.shape));
+  ENSURE(d >= 0 && d < x.rank(), std::string(name) + ": no dimension " + std::to_string(dim) +
+                                     " in shape " + text(x.shape));
   return d;
 }
 
@@ -90,7 +90,7 @@ Tensor reshape(const Tensor& x_in, Shape shape) {
   if (free >= 0) shape[size_t(free)] = known ? int(x_in.size() / known) : 0;
   Tensor x = contiguous(x_in), y = x;
   y.shape = shape;
-  CHECK(y.size() == x.size(), "reshape: " + text(x.shape) + " has no shape " + text(wanted));
+  ENSURE(y.size() == x.size(), "reshape: " + text(x.shape) + " has no shape " + text(wanted));
   y.strides.assign(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;) y.strides[i - 1] = y.strides[i] * size_t(shape[i]);
   return record("reshape", y, {x},
@@ -108,9 +108,9 @@ Tensor transpose(const Tensor& x, int a, int b) {
 
 Tensor slice(const Tensor& x, int dim, int start, int length) {
   dim = checked_dim("slice", x, dim);
-  CHECK(start >= 0 && length >= 0 && start + length <= x.dim(dim),
-        "slice: [" + std::to_string(start) + ", " + std::to_string(start + length) +
-            ") is outside dimension " + std::to_string(dim) + " of shape " + text(x.shape));
+  ENSURE(start >= 0 && length >= 0 && start + length <= x.dim(dim),
+         "slice: [" + std::to_string(start) + ", " + std::to_string(start + length) +
+             ") is outside dimension " + std::to_string(dim) + " of shape " + text(x.shape));
   Tensor y = x;
   y.shape[size_t(dim)] = length;
   y.offset += size_t(start) * x.strides[size_t(dim)];
@@ -121,14 +121,14 @@ Tensor slice(const Tensor& x, int dim, int start, int length) {
 
 Tensor expand(const Tensor& x, Shape shape) {
   size_t lead = shape.size() - x.shape.size();
-  CHECK(shape.size() >= x.shape.size(),
-        "expand: " + text(x.shape) + " to fewer dimensions " + text(shape));
+  ENSURE(shape.size() >= x.shape.size(),
+         "expand: " + text(x.shape) + " to fewer dimensions " + text(shape));
   Tensor y = x;
   y.strides.assign(shape.size(), 0);
   for (size_t i = 0; i < x.shape.size(); i++) {
     int from = x.shape[i], to = shape[lead + i];
-    CHECK(from == to || from == 1,
-          "expand: " + text(x.shape) + " does not broadcast to " + text(shape));
+    ENSURE(from == to || from == 1,
+           "expand: " + text(x.shape) + " does not broadcast to " + text(shape));
     y.strides[lead + i] = from == to ? x.strides[i] : 0;
   }
   y.shape = std::move(shape);
@@ -169,7 +169,7 @@ void place_all(const std::vector<Tensor>& parts, int dim, const Tensor& y) {
 }  // namespace
 
 Tensor concat(const std::vector<Tensor>& parts, int dim) {
-  CHECK(!parts.empty(), "concat: no tensors");
+  ENSURE(!parts.empty(), "concat: no tensors");
   dim = checked_dim("concat", parts[0], dim);
   Shape shape = parts[0].shape;
   shape[size_t(dim)] = 0;
@@ -179,9 +179,9 @@ Tensor concat(const std::vector<Tensor>& parts, int dim) {
     if (int(s.size()) > dim) lengths.push_back(s[size_t(dim)]), s[size_t(dim)] = 0;
     Shape others = shape;
     others[size_t(dim)] = 0;
-    CHECK(s == others && part.dtype == parts[0].dtype,
-          "concat: shapes differ outside dimension " + std::to_string(dim) + ": " +
-              text(parts[0].shape) + " and " + text(part.shape));
+    ENSURE(s == others && part.dtype == parts[0].dtype,
+           "concat: shapes differ outside dimension " + std::to_string(dim) + ": " +
+               text(parts[0].shape) + " and " + text(part.shape));
     shape[size_t(dim)] += lengths.back();
   }
   Tensor y(shape, parts[0].dtype, parts[0].device());

@@ -74,7 +74,8 @@ Tensor embedding(const Tensor& table, const Tensor& ids);
 /// x (..., V), ids (...) -> x[..., ids[...]] (...).
 Tensor gather(const Tensor& x, const Tensor& ids);
 
-/// Writes x (B, T, ...) into cache (B, capacity, ...) at positions i32 (B, T), in place; not recorded.
+/// Writes x (B, T, ...) into cache (B, capacity, ...) at positions i32 (B, T), in place; not
+/// recorded.
 void store(const Tensor& cache, const Tensor& x, const Tensor& positions);
 
 struct Attention {

@@ -151,7 +151,7 @@ class Adafactor : public Optimizer {
 }  // namespace
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& o, Parameters& p) {
-  CHECK(p.weights().defined(), "make_optimizer: the parameters are not flattened");
+  ENSURE(p.weights().defined(), "make_optimizer: the parameters are not flattened");
   if (o.name == "adamw") return std::make_unique<AdamW>(o, p);
   if (o.name == "adafactor") return std::make_unique<Adafactor>(o, p);
   std::string near = nearest(o.name, {"adamw", "adafactor"});
@@ -177,9 +177,9 @@ double learning_rate(const Schedule& s, long step) {
     double start = double(std::max(1L, s.warmup));
     return std::max(s.floor, s.peak * std::sqrt(start / (double(step - s.warmup) + start)));
   }
-  CHECK(s.name == "linear" || s.name == "cosine",
-        "no schedule \"" + s.name + "\"; there are constant, linear, cosine, inverse_sqrt");
-  CHECK(s.total > 0, "schedule " + s.name + " needs the total number of updates");
+  ENSURE(s.name == "linear" || s.name == "cosine",
+         "no schedule \"" + s.name + "\"; there are constant, linear, cosine, inverse_sqrt");
+  ENSURE(s.total > 0, "schedule " + s.name + " needs the total number of updates");
   double x = std::min(1.0, double(step - s.warmup) / double(std::max(1L, s.total - s.warmup)));
   double share = s.name == "linear" ? 1 - x : 0.5 * (1 + std::cos(3.141592653589793 * x));
   return s.floor + (s.peak - s.floor) * share;

@@ -20,8 +20,9 @@ Parameters::Parameters(uint64_t seed, Dtype dtype, Device device)
     : seed_(seed), dtype_(dtype), device_(device) {}
 
 Tensor Parameters::add(const std::string& name, Shape shape, double std, double mean) {
-  CHECK(!weights_.defined(), "Parameters: " + name + " declared after flatten()");
-  for (const Parameter& p : list_) CHECK(p.name != name, "Parameters: " + name + " declared twice");
+  ENSURE(!weights_.defined(), "Parameters: " + name + " declared after flatten()");
+  for (const Parameter& p : list_)
+    ENSURE(p.name != name, "Parameters: " + name + " declared twice");
   Tensor host(shape, dtype_, Device::cpu);
   RandomKey key{seed_ ^ hash_of(name)};
   size_t n = host.size();
@@ -38,14 +39,14 @@ Tensor Parameters::add(const std::string& name, Shape shape, double std, double 
 }
 
 void Parameters::flatten() {
-  CHECK(!weights_.defined(), "Parameters: flatten() called twice");
+  ENSURE(!weights_.defined(), "Parameters: flatten() called twice");
   size_t unit = 64 / size_of(dtype_), total = 0;
   std::vector<size_t> starts;
   for (const Parameter& p : list_) {
     starts.push_back(total);
     total += (p.value.size() + unit - 1) / unit * unit;
   }
-  CHECK(total < (1ull << 31), "Parameters: more than 2^31 numbers");
+  ENSURE(total < (1ull << 31), "Parameters: more than 2^31 numbers");
   weights_ = Tensor::zeros({int(total)}, dtype_, device_);
   grads_ = Tensor::zeros({int(total)}, dtype_, device_);
   for (size_t i = 0; i < list_.size(); i++) {
@@ -82,13 +83,13 @@ void Parameters::zero_grads() {
 void Parameters::load(const std::map<std::string, Tensor>& values, bool partial) {
   for (const auto& [name, value] : values) {
     const Parameter& p = (*this)[name];
-    CHECK(p.value.shape == value.shape, "parameter " + name + " has shape " + text(value.shape) +
-                                            " in the file, " + text(p.value.shape) +
-                                            " in the model");
+    ENSURE(p.value.shape == value.shape, "parameter " + name + " has shape " + text(value.shape) +
+                                             " in the file, " + text(p.value.shape) +
+                                             " in the model");
   }
   if (!partial)
     for (const Parameter& p : list_)
-      CHECK(values.count(p.name), "parameter " + p.name + " is missing in the file");
+      ENSURE(values.count(p.name), "parameter " + p.name + " is missing in the file");
   for (const auto& [name, value] : values) {
     Tensor v = (*this)[name].value, from = value.to(v.dtype);
     device_copy(v.device(), static_cast<char*>(v.storage->data) + v.offset * size_of(v.dtype),

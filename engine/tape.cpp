@@ -14,9 +14,9 @@ thread_local long operators = 0;
 // Adds in place into a parameter's buffer, which the optimizer holds; elsewhere starts with the
 // first.
 void arrive(Node& node, const Tensor& g) {
-  CHECK(g.shape == node.shape, std::string("backward: gradient of shape ") + text(g.shape) +
-                                   " for output of " + node.name + " with shape " +
-                                   text(node.shape));
+  ENSURE(g.shape == node.shape, std::string("backward: gradient of shape ") + text(g.shape) +
+                                    " for output of " + node.name + " with shape " +
+                                    text(node.shape));
   if (node.order == 0) {
     if (!node.grad.defined()) node.grad = Tensor::zeros(g.shape, g.dtype, g.device());
     add_in_place(node.grad, g);
@@ -48,16 +48,16 @@ Tensor parameter(Tensor x) {
 }
 
 Tensor grad(const Tensor& parameter) {
-  CHECK(parameter.node, "grad: this tensor wants no gradient");
+  ENSURE(parameter.node, "grad: this tensor wants no gradient");
   Tensor& g = parameter.node->grad;
   if (!g.defined()) g = Tensor::zeros(parameter.shape, parameter.dtype, parameter.device());
   return g;
 }
 
 void backward(const Tensor& y, const Tensor& dy) {
-  CHECK(y.node, "backward: nothing recorded; no input wants a gradient, or NoGrad was on");
-  CHECK(dy.defined() || y.size() == 1,
-        "backward: shape " + text(y.shape) + " is no scalar: give the upstream gradient");
+  ENSURE(y.node, "backward: nothing recorded; no input wants a gradient, or NoGrad was on");
+  ENSURE(dy.defined() || y.size() == 1,
+         "backward: shape " + text(y.shape) + " is no scalar: give the upstream gradient");
   NoGrad no_tape;
   auto later = [](const auto& a, const auto& b) { return a->order > b->order; };
   std::set<std::shared_ptr<Node>, decltype(later)> queue(later);
@@ -66,8 +66,8 @@ void backward(const Tensor& y, const Tensor& dy) {
   while (!queue.empty()) {
     std::shared_ptr<Node> node = *queue.begin();
     queue.erase(queue.begin());
-    CHECK(node->back, std::string("backward: operator ") + node->name +
-                          " has no backward, or its tape was used and freed");
+    ENSURE(node->back, std::string("backward: operator ") + node->name +
+                           " has no backward, or its tape was used and freed");
     Grads g = node->back(node->grad);
     node->grad = {};
     node->back = {};  // frees what the closure held

@@ -25,7 +25,7 @@ Storage::~Storage() {
 }
 
 void Storage::move_into(const std::shared_ptr<Storage>& into, size_t offset) {
-  CHECK(!owner && offset + bytes <= into->bytes, "Storage::move_into: does not fit");
+  ENSURE(!owner && offset + bytes <= into->bytes, "Storage::move_into: does not fit");
   void* place = static_cast<char*>(into->data) + offset;
   device_copy(device, place, device, data, bytes);
   cached_free(device, data, bytes);
@@ -37,7 +37,7 @@ Tensor::Tensor(Shape s, Dtype t, Device device) : shape(std::move(s)), dtype(t) 
   strides.resize(shape.size());
   size_t n = 1;
   for (size_t i = shape.size(); i-- > 0;) {
-    CHECK(shape[i] >= 0, "Tensor: negative size in shape " + text(shape));
+    ENSURE(shape[i] >= 0, "Tensor: negative size in shape " + text(shape));
     strides[i] = n;
     n *= size_t(shape[i]);
   }
@@ -69,8 +69,8 @@ namespace {
 template <class T, class From>
 Tensor upload(const std::vector<From>& values, Shape shape, Device device) {
   Tensor y(std::move(shape), dtype_of<T>(), device);
-  CHECK(values.size() == y.size(),
-        "Tensor::from: " + std::to_string(values.size()) + " values for shape " + text(y.shape));
+  ENSURE(values.size() == y.size(),
+         "Tensor::from: " + std::to_string(values.size()) + " values for shape " + text(y.shape));
   std::vector<T> v(values.begin(), values.end());
   device_copy(device, y.data<T>(), Device::cpu, v.data(), v.size() * sizeof(T));
   return y;
@@ -121,7 +121,7 @@ std::vector<int> Tensor::ints() const {
   return download<int>(contiguous(detach()));
 }
 double Tensor::item() const {
-  CHECK(size() == 1, "item: expected one number, got shape " + text(shape));
+  ENSURE(size() == 1, "item: expected one number, got shape " + text(shape));
   return values()[0];
 }
 void Tensor::wrong_type(Dtype asked) const {

@@ -10,18 +10,18 @@
 namespace retort {
 
 Tensor cross_entropy(const Tensor& logits_in, const Tensor& labels_in, double smoothing) {
-  CHECK(logits_in.rank() == 2 && labels_in.shape == Shape{logits_in.dim(0)} &&
-            labels_in.dtype == Dtype::i32,
-        "cross_entropy: expected logits (N, V) and i32 labels (N), got " + text(logits_in.shape) +
-            " and " + text(labels_in.shape));
-  CHECK(smoothing >= 0 && smoothing < 1,
-        "cross_entropy: smoothing must be in [0, 1), got " + std::to_string(smoothing));
+  ENSURE(logits_in.rank() == 2 && labels_in.shape == Shape{logits_in.dim(0)} &&
+             labels_in.dtype == Dtype::i32,
+         "cross_entropy: expected logits (N, V) and i32 labels (N), got " + text(logits_in.shape) +
+             " and " + text(labels_in.shape));
+  ENSURE(smoothing >= 0 && smoothing < 1,
+         "cross_entropy: smoothing must be in [0, 1), got " + std::to_string(smoothing));
   Tensor x = contiguous(logits_in), labels = contiguous(labels_in);
   std::vector<int> host = labels.ints();
   for (size_t i = 0; i < host.size(); i++)
-    CHECK(host[i] < x.cols(), "cross_entropy: row " + std::to_string(i) + " has label " +
-                                  std::to_string(host[i]) + ", logits have " +
-                                  std::to_string(x.cols()) + " classes");
+    ENSURE(host[i] < x.cols(), "cross_entropy: row " + std::to_string(i) + " has label " +
+                                   std::to_string(host[i]) + ", logits have " +
+                                   std::to_string(x.cols()) + " classes");
   Tensor loss({x.dim(0)}, x.dtype, x.device()), dx = x.like();
   dispatch(x.dtype, [&]<class T>(T) {
     rows(x.device(), x.dim(0),
@@ -49,9 +49,9 @@ Reduction parse_reduction(const std::string& name) {
 
 Tensor reduction_weights(Reduction reduction, const std::vector<int>& valid, int length,
                          double total_rows, double total_sequences, Dtype dtype, Device device) {
-  CHECK(length > 0 && valid.size() % size_t(length) == 0,
-        "reduction_weights: " + std::to_string(valid.size()) +
-            " rows are no whole number of sequences of " + std::to_string(length));
+  ENSURE(length > 0 && valid.size() % size_t(length) == 0,
+         "reduction_weights: " + std::to_string(valid.size()) +
+             " rows are no whole number of sequences of " + std::to_string(length));
   std::vector<double> w(valid.size(), 0.0);
   for (size_t first = 0; first < valid.size(); first += size_t(length)) {
     int count = 0;

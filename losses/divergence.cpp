@@ -129,11 +129,11 @@ DivergenceName parse_divergence(const std::string& text) {
   d.parameter = e.info.default_parameter;
   if (colon == std::string::npos) return d;
   std::string number = text.substr(colon + 1);
-  CHECK(!e.info.parameter.empty(),
-        "divergence " + d.name + " takes no parameter, got \"" + text + "\"");
+  ENSURE(!e.info.parameter.empty(),
+         "divergence " + d.name + " takes no parameter, got \"" + text + "\"");
   auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), d.parameter);
-  CHECK(error == std::errc() && end == number.data() + number.size(),
-        "divergence " + d.name + ": \"" + number + "\" is not a number; write " + d.name + ":0.5");
+  ENSURE(error == std::errc() && end == number.data() + number.size(),
+         "divergence " + d.name + ": \"" + number + "\" is not a number; write " + d.name + ":0.5");
   d.has_parameter = true;
   check_parameter(d);
   return d;
@@ -142,31 +142,31 @@ DivergenceName parse_divergence(const std::string& text) {
 void check_parameter(const DivergenceName& d) {
   const Entry& e = find(d.name);
   if (e.info.parameter.empty()) return;
-  CHECK(d.parameter > e.low && d.parameter < e.high,
-        "divergence " + d.name + ": " + e.info.parameter + " must lie between " +
-            std::to_string(int(e.low)) + " and " + std::to_string(int(e.high)) +
-            ", ends excluded; got " + std::to_string(d.parameter));
-  CHECK(d.name != "alpha" || (std::abs(d.parameter) > 1e-3 && std::abs(d.parameter - 1) > 1e-3),
-        "divergence alpha: at 0 and 1 it is rkl and kl; use those, got " +
-            std::to_string(d.parameter));
+  ENSURE(d.parameter > e.low && d.parameter < e.high,
+         "divergence " + d.name + ": " + e.info.parameter + " must lie between " +
+             std::to_string(int(e.low)) + " and " + std::to_string(int(e.high)) +
+             ", ends excluded; got " + std::to_string(d.parameter));
+  ENSURE(d.name != "alpha" || (std::abs(d.parameter) > 1e-3 && std::abs(d.parameter - 1) > 1e-3),
+         "divergence alpha: at 0 and 1 it is rkl and kl; use those, got " +
+             std::to_string(d.parameter));
 }
 
 Tensor divergence(const DivergenceName& name, const Tensor& teacher_in, const Tensor& student_in,
                   const DivergenceOptions& options) {
   const Entry& e = find(name.name);
   check_parameter(name);
-  CHECK(teacher_in.rank() == 2 && teacher_in.shape == student_in.shape &&
-            teacher_in.dtype == student_in.dtype && teacher_in.cols() > 0,
-        "divergence " + name.name +
-            ": expected teacher and student logits (N, V) of one shape and type, got " +
-            text(teacher_in.shape) + " " + name_of(teacher_in.dtype) + " and " +
-            text(student_in.shape) + " " + name_of(student_in.dtype));
-  CHECK(options.temperature > 0, "divergence " + name.name +
-                                     ": the temperature must be positive, got " +
-                                     std::to_string(options.temperature));
-  CHECK(!options.mask.defined() ||
-            (options.mask.shape == Shape{student_in.dim(0)} && options.mask.dtype == Dtype::i32),
-        "divergence " + name.name + ": expected an i32 mask (N), got " + text(options.mask.shape));
+  ENSURE(teacher_in.rank() == 2 && teacher_in.shape == student_in.shape &&
+             teacher_in.dtype == student_in.dtype && teacher_in.cols() > 0,
+         "divergence " + name.name +
+             ": expected teacher and student logits (N, V) of one shape and type, got " +
+             text(teacher_in.shape) + " " + name_of(teacher_in.dtype) + " and " +
+             text(student_in.shape) + " " + name_of(student_in.dtype));
+  ENSURE(options.temperature > 0, "divergence " + name.name +
+                                      ": the temperature must be positive, got " +
+                                      std::to_string(options.temperature));
+  ENSURE(!options.mask.defined() ||
+             (options.mask.shape == Shape{student_in.dim(0)} && options.mask.dtype == Dtype::i32),
+         "divergence " + name.name + ": expected an i32 mask (N), got " + text(options.mask.shape));
   Tensor teacher = contiguous(teacher_in.detach()), student = contiguous(student_in);
   Tensor mask = options.mask.defined() ? contiguous(options.mask) : Tensor();
   Tensor loss({student.dim(0)}, student.dtype, student.device()), ds = student.like();

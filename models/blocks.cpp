@@ -66,16 +66,16 @@ Tensor Stack::relative_bias(int T, int S, int first) const {
 Tensor Stack::operator()(const Tensor& ids, const Tensor& token_types,
                          const std::vector<int>& first, Context context,
                          std::vector<LayerCache>* caches, std::vector<Tensor>* hidden) const {
-  CHECK(ids.rank() == 2 && ids.dtype == Dtype::i32,
-        "model: expected i32 ids (B, T), got " + text(ids.shape));
+  ENSURE(ids.rank() == 2 && ids.dtype == Dtype::i32,
+         "model: expected i32 ids (B, T), got " + text(ids.shape));
   int B = ids.dim(0), T = ids.dim(1);
   std::vector<int> at(size_t(B) * size_t(T));
   for (int b = 0; b < B; b++)
     for (int t = 0; t < T; t++) {
       at[size_t(b * T + t)] = first[size_t(b)] + t;
-      CHECK(first[size_t(b)] + t < config.max_positions || positions.storage == nullptr,
-            "model: position " + std::to_string(first[size_t(b)] + t) +
-                " is beyond max_positions " + std::to_string(config.max_positions));
+      ENSURE(first[size_t(b)] + t < config.max_positions || positions.storage == nullptr,
+             "model: position " + std::to_string(first[size_t(b)] + t) +
+                 " is beyond max_positions " + std::to_string(config.max_positions));
     }
   context.positions = Tensor::from(at, {B, T}, ids.device());
   Tensor x = embedding(tokens, ids);
@@ -91,8 +91,8 @@ Tensor Stack::operator()(const Tensor& ids, const Tensor& token_types,
   if (embedding_norm.gain.defined()) x = embedding_norm(x);
   x = drop(x, config.dropout, context.pass);
   if (relative.defined()) {
-    CHECK(std::all_of(first.begin(), first.end(), [&](int f) { return f == first[0]; }),
-          "model: relative positions need rows of one length in decoding");
+    ENSURE(std::all_of(first.begin(), first.end(), [&](int f) { return f == first[0]; }),
+           "model: relative positions need rows of one length in decoding");
     context.bias = relative_bias(T, context.cache_length ? context.cache_length : T,
                                  first.empty() ? 0 : first[0]);
   }

@@ -10,13 +10,13 @@ std::vector<int> layer_list(const std::string& text, int depth, const std::strin
   std::vector<int> layers;
   std::stringstream s(text);
   for (std::string part; std::getline(s, part, ',');) {
-    CHECK(!part.empty() && part.find_first_not_of("0123456789") == std::string::npos &&
-              part.size() < 6,
-          "init teacher:" + text + ": \"" + part + "\" is no layer number");
+    ENSURE(!part.empty() && part.find_first_not_of("0123456789") == std::string::npos &&
+               part.size() < 6,
+           "init teacher:" + text + ": \"" + part + "\" is no layer number");
     layers.push_back(std::stoi(part));
-    CHECK(layers.back() < depth, "init teacher:" + text + ": the teacher's " + what +
-                                     " has layers 0 to " + std::to_string(depth - 1) + ", not " +
-                                     part);
+    ENSURE(layers.back() < depth, "init teacher:" + text + ": the teacher's " + what +
+                                      " has layers 0 to " + std::to_string(depth - 1) + ", not " +
+                                      part);
   }
   return layers;
 }
@@ -26,8 +26,8 @@ std::vector<int> layer_list(const std::string& text, int depth, const std::strin
 std::string copy_layers(const Model& teacher, Model& student, const std::string& layers) {
   const ModelConfig &t = teacher.config(), &s = student.config();
   bool both = t.architecture == "encoder_decoder";
-  CHECK(t.architecture == s.architecture,
-        "init teacher: the teacher is a " + t.architecture + ", the student a " + s.architecture);
+  ENSURE(t.architecture == s.architecture,
+         "init teacher: the teacher is a " + t.architecture + ", the student a " + s.architecture);
   size_t slash = layers.find('/');
   std::string first = layers.substr(0, slash),
               second = slash == std::string::npos ? first : layers.substr(slash + 1);
@@ -36,10 +36,10 @@ std::string copy_layers(const Model& teacher, Model& student, const std::string&
   auto match = [&](const std::string& stack, const std::string& list, int teacher_depth,
                    int student_depth) {
     std::vector<int> chosen = layer_list(list, teacher_depth, stack);
-    CHECK(int(chosen.size()) == student_depth, "init teacher:" + layers + ": the student's " +
-                                                   stack + " has " + std::to_string(student_depth) +
-                                                   " layers, " + std::to_string(chosen.size()) +
-                                                   " are listed");
+    ENSURE(int(chosen.size()) == student_depth, "init teacher:" + layers + ": the student's " +
+                                                    stack + " has " +
+                                                    std::to_string(student_depth) + " layers, " +
+                                                    std::to_string(chosen.size()) + " are listed");
     for (size_t i = 0; i < chosen.size(); i++) {
       from[stack + ".layers." + std::to_string(i) + "."] =
           stack + ".layers." + std::to_string(chosen[i]) + ".";
@@ -61,9 +61,9 @@ std::string copy_layers(const Model& teacher, Model& student, const std::string&
         break;
       }
     const Tensor& value = teacher.parameters()[name].value;
-    CHECK(value.shape == p.value.shape,
-          "init teacher: " + p.name + " has shape " + text(p.value.shape) + " in the student, " +
-              text(value.shape) + " in the teacher: copying layers needs equal widths");
+    ENSURE(value.shape == p.value.shape,
+           "init teacher: " + p.name + " has shape " + text(p.value.shape) + " in the student, " +
+               text(value.shape) + " in the teacher: copying layers needs equal widths");
     values[p.name] = value.detach();
   }
   student.parameters().load(values);

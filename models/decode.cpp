@@ -44,14 +44,14 @@ int draw(const float* x, int n, const DecodeOptions& o, double u) {
 }
 
 void check(const DecodeOptions& o) {
-  CHECK(o.method == "greedy" || o.method == "beam" || o.method == "sample",
-        "decode: no method \"" + o.method + "\"; there are greedy, beam, sample");
-  CHECK(o.max_length > 0 && o.min_length <= o.max_length,
-        "decode: max_length must be positive and at least min_length");
-  CHECK(o.temperature > 0, "decode: the temperature must be positive; greedy is the limit at 0");
-  CHECK(o.top_k >= 0 && o.top_p > 0 && o.top_p <= 1,
-        "decode: top_k must not be negative, top_p in (0, 1]");
-  CHECK(o.beams > 0, "decode: beams must be positive");
+  ENSURE(o.method == "greedy" || o.method == "beam" || o.method == "sample",
+         "decode: no method \"" + o.method + "\"; there are greedy, beam, sample");
+  ENSURE(o.max_length > 0 && o.min_length <= o.max_length,
+         "decode: max_length must be positive and at least min_length");
+  ENSURE(o.temperature > 0, "decode: the temperature must be positive; greedy is the limit at 0");
+  ENSURE(o.top_k >= 0 && o.top_p > 0 && o.top_p <= 1,
+         "decode: top_k must not be negative, top_p in (0, 1]");
+  ENSURE(o.beams > 0, "decode: beams must be positive");
 }
 
 }  // namespace
@@ -61,8 +61,8 @@ std::vector<std::vector<int>> decode(const Model& model, const Inputs& inputs,
   check(o);
   NoGrad quiet;
   int B = inputs.target.dim(0), eos = model.config().eos;
-  CHECK(o.sequences.empty() || int(o.sequences.size()) == B,
-        "decode: one sequence number for each row");
+  ENSURE(o.sequences.empty() || int(o.sequences.size()) == B,
+         "decode: one sequence number for each row");
   if (o.method == "beam") return beam_search(model, inputs, o);
   std::vector<std::vector<int>> out(static_cast<size_t>(B));
   std::vector<int> rows(static_cast<size_t>(B));  // which rows of `out` the batch holds

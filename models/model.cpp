@@ -38,7 +38,7 @@ struct Model::Net {
   }
 
   Tensor encode(const Inputs& in, Pass* pass, std::vector<Tensor>* hidden) const {
-    CHECK(in.source.defined(), "model: an encoder needs inputs.source");
+    ENSURE(in.source.defined(), "model: an encoder needs inputs.source");
     Context context;
     context.pass = pass, context.lengths = in.source_lengths;
     std::vector<int> first(size_t(in.source.dim(0)), 0);
@@ -70,7 +70,7 @@ Outputs Model::forward(const Inputs& in, Pass& pass, bool hidden) const {
     out.logits = net_->classifier(drop(tanh(net_->pooler(x)), config_->dropout, &pass));
     return out;
   }
-  CHECK(in.target.defined(), "model: a decoder needs inputs.target");
+  ENSURE(in.target.defined(), "model: a decoder needs inputs.target");
   Context context;
   context.pass = &pass;
   if (net_->encoder)
@@ -83,8 +83,8 @@ Outputs Model::forward(const Inputs& in, Pass& pass, bool hidden) const {
 }
 
 std::shared_ptr<Cache> Model::start(const Inputs& in, int capacity, Tensor* logits) const {
-  CHECK(net_->decoder && in.target.defined() && in.target.dim(1) > 0,
-        "model: decoding needs a decoder and a prompt");
+  ENSURE(net_->decoder && in.target.defined() && in.target.dim(1) > 0,
+         "model: decoding needs a decoder and a prompt");
   NoGrad quiet;
   int B = in.target.dim(0), P = in.target.dim(1);
   auto cache = std::make_shared<Cache>();
@@ -109,9 +109,9 @@ std::shared_ptr<Cache> Model::start(const Inputs& in, int capacity, Tensor* logi
   Tensor x = (*net_->decoder)(in.target, {}, first, context, &cache->layers, nullptr);
   std::vector<int> last(size_t(B), 0);
   for (int b = 0; b < B; b++) {
-    CHECK(cache->lengths[size_t(b)] >= 1 && cache->lengths[size_t(b)] <= P,
-          "model: prompt " + std::to_string(b) + " has length " +
-              std::to_string(cache->lengths[size_t(b)]));
+    ENSURE(cache->lengths[size_t(b)] >= 1 && cache->lengths[size_t(b)] <= P,
+           "model: prompt " + std::to_string(b) + " has length " +
+               std::to_string(cache->lengths[size_t(b)]));
     last[size_t(b)] = b * P + cache->lengths[size_t(b)] - 1;
   }
   *logits =
@@ -122,11 +122,11 @@ std::shared_ptr<Cache> Model::start(const Inputs& in, int capacity, Tensor* logi
 Tensor Model::next(Cache& cache, const std::vector<int>& tokens) const {
   NoGrad quiet;
   int B = int(cache.lengths.size());
-  CHECK(int(tokens.size()) == B, "model: next() got " + std::to_string(tokens.size()) +
-                                     " tokens for " + std::to_string(B) + " rows");
+  ENSURE(int(tokens.size()) == B, "model: next() got " + std::to_string(tokens.size()) +
+                                      " tokens for " + std::to_string(B) + " rows");
   int longest = 1 + *std::max_element(cache.lengths.begin(), cache.lengths.end());
-  CHECK(longest <= cache.capacity,
-        "model: the cache of " + std::to_string(cache.capacity) + " positions is full");
+  ENSURE(longest <= cache.capacity,
+         "model: the cache of " + std::to_string(cache.capacity) + " positions is full");
   std::vector<int> first = cache.lengths;
   for (int& n : cache.lengths) n++;
   Context context;

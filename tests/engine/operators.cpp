@@ -1,0 +1,113 @@
+// Every operator against finite differences, and against plain loops; what errors say.
+#include <array>
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "engine/gradcheck.h"
+#include "engine/ops.h"
+
+using namespace retort;
+
+TEST_CASE("every operator passes the gradient check", "[gradcheck]") {
+  for (const GradCase& c : operator_cases()) {
+    GradResult r = c.run();
+    INFO(c.name << ": " << r.where);
+    CHECK(r.error < kGradLimit);
+  }
+}
+
+TEST_CASE("a wrong backward fails the gradient check") {
+  auto wrong = [](const std::vector<Tensor>& x) {
+    Tensor y = exp(x[0].detach());
+    return record("wrong", y, {x[0]},
+                  [y](const Tensor& dy) { return Grads{scale(mul(dy, y), 1.01)}; });
+  };
+  GradResult r = check_gradients(wrong, {random_tensor({3, 5}, 1)});
+  CHECK(r.error > 1e-3);
+  CHECK(r.where.find("input 0") != std::string::npos);
+}
+
+TEST_CASE("matmul agrees with loops, in both types") {
+  for (Dtype type : {Dtype::f32, Dtype::f64})
+    for (auto [m, k, n] : {std::array<int, 3>{1, 1, 1}, {3, 33, 5}, {65, 130, 67}, {1, 1003, 2}}) {
+      Tensor a = random_tensor({m, k}, 1).to(type), b = random_tensor({k, n}, 2).to(type);
+      std::vector<double> y = matmul(a, b).values(), x = a.values(), w = b.values();
+      for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+          double s = 0;
+          for (int l = 0; l < k; l++) s += x[size_t(i * k + l)] * w[size_t(l * n + j)];
+          REQUIRE(y[size_t(i * n + j)] == Approx(s).margin(type == Dtype::f32 ? 1e-4 : 1e-11));
+        }
+    }
+}
+
+TEST_CASE("float32 operators agree with float64") {
+  for (auto f : {exp, tanh, relu, silu, gelu, gelu_tanh, softmax, log_softmax, logsumexp}) {
+    Tensor x = random_tensor({5, 1003}, 3, 2).to(Dtype::f32);
+    std::vector<double> a = f(x).values(), b = f(x.to(Dtype::f64)).values();
+    for (size_t i = 0; i < a.size(); i++) REQUIRE(a[i] == Approx(b[i]).epsilon(3e-6).margin(1e-6));
+  }
+}
+
+TEST_CASE("rows that are all -inf stay defined") {
+  Tensor x = Tensor::full({2, 5}, -INFINITY);
+  for (double v : softmax(x).values()) CHECK(v == 0);
+  for (double v : logsumexp(x).values()) CHECK(v == -INFINITY);
+}
+
+TEST_CASE("shape errors name the operation and both shapes") {
+  Tensor a = Tensor::zeros({8, 64, 256}), b = Tensor::zeros({128, 512}), c = Tensor::zeros({3});
+  CHECK_THROWS_WITH(matmul(a, b), "matmul: inner sizes differ: (8, 64, 256) x (128, 512)");
+  CHECK_THROWS_WITH(add(a, c), "add: shapes do not broadcast: (8, 64, 256) and (3)");
+  CHECK_THROWS_WITH(concat({a, b}, 0), Catch::Contains("concat") &&
+                                           Catch::Contains("(8, 64, 256)") &&
+                                           Catch::Contains("(128, 512)"));
+  CHECK_THROWS_WITH(linear(a, b), Catch::Contains("linear") && Catch::Contains("(128, 512)"));
+  CHECK_THROWS_WITH(layer_norm(a, c, c), Catch::Contains("layer_norm") && Catch::Contains("(3)"));
+  CHECK_THROWS_WITH(attention(a, a, a),
+                    Catch::Contains("attention") && Catch::Contains("(8, 64, 256)"));
+  CHECK_THROWS_WITH(embedding(b, Tensor::from(std::vector<int>{1, 128}, {2})),
+                    "embedding: id 128 at position 1 is outside [0, 128)");
+  CHECK_THROWS_WITH(reshape(a, {5, -1}), Catch::Contains("reshape"));
+  CHECK_THROWS_WITH(slice(b, 0, 100, 50),
+                    Catch::Contains("slice") && Catch::Contains("(128, 512)"));
+  CHECK_THROWS_WITH(add(b, b.to(Dtype::f64)), Catch::Contains("types differ"));
+}
+
+TEST_CASE("dropout draws do not depend on the batch's layout") {
+  Tensor x = Tensor::full({4, 7, 5}, 1);
+  RandomKey key{11, 3, 2, 0}, second = key;
+  second.sequence = 2;
+  std::vector<double> whole = dropout(x, 0.4, key).values();
+  std::vector<double> tail = dropout(slice(x, 0, 2, 2), 0.4, second).values();
+  CHECK(std::vector<double>(whole.begin() + 70, whole.end()) == tail);
+  double kept = 0;
+  for (double v : dropout(Tensor::full({100, 1000}, 1), 0.4, key).values()) kept += v != 0;
+  CHECK(kept / 1e5 == Approx(0.6).margin(0.01));
+}
+
+TEST_CASE("Philox gives the published values") {  // Random123's known answers
+  auto words = [](Philox p) { return std::array<uint32_t, 4>{p.c0, p.c1, p.c2, p.c3}; };
+  CHECK(words(Philox::draw(0, 0, 0, 0, 0, 0)) ==
+        std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  uint32_t f = 0xffffffff;
+  CHECK(words(Philox::draw(f, f, f, f, f, f)) ==
+        std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+}
+
+TEST_CASE("float32 exp, log, tanh, erf, softplus keep their accuracy") {
+  for (int i = -80000; i <= 80000; i++) {
+    float x = float(i) * 1e-3f;
+    REQUIRE(exp_(x) == Approx(std::exp(double(x))).epsilon(3e-7).margin(1e-37));
+    REQUIRE(tanh_(x) == Approx(std::tanh(double(x))).epsilon(5e-7));
+    REQUIRE(std::abs(erf_(x) - std::erf(double(x))) < 2e-7);
+    REQUIRE(softplus_(x) ==
+            Approx(std::log1p(std::exp(-std::abs(double(x)))) + std::max(0., double(x)))
+                .epsilon(5e-7)
+                .margin(1e-37));
+    if (x > 0) REQUIRE(log_(x) == Approx(std::log(double(x))).epsilon(3e-7).margin(1e-7));
+  }
+  CHECK(exp_(-INFINITY) == 0);
+  CHECK(log_(0.f) == -INFINITY);
+  CHECK(std::isnan(exp_(NAN)));
+}
