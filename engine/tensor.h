@@ -86,7 +86,8 @@ struct Tensor {
   Tensor like() const { return Tensor(shape, dtype, device()); }
   /// The same numbers without a gradient.
   Tensor detach() const;
-  /// A contiguous copy in another type; not recorded.
+  /// The same numbers in another type, contiguous, not recorded; shares memory where nothing
+  /// changes.
   Tensor to(Dtype dtype) const;
 
   std::vector<double> values() const;  ///< all numbers on the host, in row-major order

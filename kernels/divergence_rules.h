@@ -105,7 +105,10 @@ struct Js : Gjs<T> {
 template <class T>
 struct Tvd : Rule<Tvd<T>, T> {  // 1/2 sum |p - q|
   explicit Tvd(double) {}
-  HD T value(const Point<T>& v) const { return T(0.5) * (v.p > v.q ? v.p - v.q : v.q - v.p); }
+  HD T value(const Point<T>& v) const {
+    T x = T(0.5) * (v.p > v.q ? v.p - v.q : v.q - v.p);
+    return v.d == 0 ? T(0) : x;  // p and q are rounded in two ways; the logs are not
+  }
   HD T slope(const Point<T>& v) const { return v.d > 0 ? T(-0.5) : v.d < 0 ? T(0.5) : T(0); }
 };
 

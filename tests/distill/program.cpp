@@ -1,0 +1,183 @@
+// The program as its users run it: recipes, errors, resume bit for bit.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "data/text.h"
+#include "engine/safetensors.h"
+
+namespace fs = std::filesystem;
+using namespace retort;
+
+namespace {
+
+const char* program() {
+  const char* p = std::getenv("RETORT");
+  return p ? p : "build/retort";
+}
+fs::path folder() {
+  fs::path f = fs::temp_directory_path() / ("retort-program-" + std::to_string(::getpid()));
+  fs::create_directories(f);
+  return f;
+}
+struct Result {
+  int status;
+  std::string text;
+};
+Result run(const std::string& arguments) {
+  std::string log = (folder() / "log").string();
+  int status =
+      std::system((std::string(program()) + " " + arguments + " > " + log + " 2>&1").c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(log)};
+}
+std::string write(const std::string& name, const std::string& text) {
+  std::string path = (folder() / name).string();
+  std::ofstream(path) << text;
+  return path;
+}
+
+// Sentences of a toy language: words map one to one, order is reversed.
+std::string recipe(const std::string& extra = "") {
+  std::string text;
+  const char* from[] = {"red", "green", "blue", "big", "small",
+                        "old", "new",   "cat",  "dog", "house"};
+  const char* to[] = {"rosu",  "verde", "albastru", "mare",  "mic",
+                      "vechi", "nou",   "pisica",   "caine", "casa"};
+  for (int i = 0; i < 200; i++) {
+    int a = i * 7 % 10, b = i * 3 % 7, c = i % 9;
+    text += std::string(from[a]) + " " + from[b] + " " + from[c] + "\t" + to[c] + " " + to[b] +
+            " " + to[a] + "\n";
+  }
+  std::string data = write("toy.tsv", text);
+  return write("toy.toml",
+               "output = \"" + (folder() / "out").string() + "\"\n[data]\ntrain = \"" + data +
+                   "\"\ntest = \"" + data +
+                   "\"\ntest_limit = 20\n[tokenizer]\nsize = 40\n[train]\nsteps = 12\ntokens = "
+                   "256\nsave_every = 1\n" +
+                   "[teacher.model]\narchitecture = \"encoder_decoder\"\nwidth = 16\nheads = "
+                   "2\nlayers = 1\ndropout = 0.1\n" +
+                   "[student.model]\narchitecture = \"encoder_decoder\"\nwidth = 8\nheads = "
+                   "2\nlayers = 1\n" +
+                   "[students.js]\nmethod = \"js\"\n[students.mle]\nmethod = \"mle\"\n" + extra);
+}
+
+}  // namespace
+
+TEST_CASE("a whole experiment runs, and a second time has nothing to do") {
+  fs::remove_all(folder());
+  std::string toml = recipe();
+  Result r = run("run " + toml);
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  CHECK(r.text.find("likelihood risk") != std::string::npos);
+  r = run("run " + toml);
+  CHECK(r.status == 0);
+  CHECK(r.text.find("js: done already") != std::string::npos);
+  r = run("run " + toml + " students.js.train.steps=13");
+  CHECK(r.status == 1);
+  CHECK(r.text.find("another recipe") != std::string::npos);
+  r = run("generate " + toml + " --model js --input " + write("in.txt", "red cat\nold dog\n"));
+  CHECK(r.status == 0);
+  CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 2);
+}
+
+TEST_CASE("a run killed at any step and resumed ends with the same bytes") {
+  for (const char* model : {"train RECIPE", "distill RECIPE --student js"}) {
+    fs::remove_all(folder());
+    std::string toml = recipe();
+    auto command = [&](const std::string& more) {
+      std::string c = model;
+      return c.replace(c.find("RECIPE"), 6, toml + " " + more);
+    };
+    if (std::string(model)[0] == 'd') REQUIRE(run("train " + toml).status == 0);
+    REQUIRE(run(command("")).status == 0);
+    std::string dir =
+        (folder() / "out" / (std::string(model)[0] == 'd' ? "js" : "teacher")).string();
+    std::string whole = checksum(dir + "/checkpoint.safetensors"),
+                weights = checksum(dir + "/model.safetensors");
+    for (int killed : {1, 5, 11}) {
+      fs::remove_all(dir);
+      // Killed without warning as soon as the checkpoint of that step is there.
+      std::string script =
+          "(" + std::string(program()) + " " + command("") +
+          " > /dev/null 2>&1 & p=$!; while ! grep -q '\"step\":" + std::to_string(killed) +
+          ",\\|\"step\":" + std::to_string(killed) + "}' " + dir +
+          "/metrics.jsonl 2>/dev/null; do kill -0 $p 2>/dev/null || break; done; kill -9 $p; wait "
+          "$p) 2>/dev/null";
+      (void)std::system(("bash -c " + std::string("'") + script + "'").c_str());
+      Result r = run(command("--resume"));
+      INFO(r.text);
+      REQUIRE(r.status == 0);
+      CHECK(checksum(dir + "/checkpoint.safetensors") == whole);
+      CHECK(checksum(dir + "/model.safetensors") == weights);
+      std::vector<std::string> lines = read_lines(dir + "/metrics.jsonl");
+      CHECK(lines.size() == 12);
+    }
+  }
+}
+
+TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
+  fs::remove_all(folder());
+  auto fails = [](const std::string& arguments, const std::string& says, int status = 1) {
+    Result r = run(arguments);
+    INFO(arguments << "\n" << r.text);
+    CHECK(r.status == status);
+    CHECK(r.text.find(says) != std::string::npos);
+    if (status == 1) CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 1);
+  };
+  std::string toml = recipe();
+  fails("train " + toml + " train.lerning_rate=1", "did you mean \"learning_rate\"");
+  fails("train " + toml + " teacher.model.widht=8", "did you mean \"width\"");
+  fails("train " + toml + " train.steps=many", "train.steps: expected a whole number");
+  fails("train " + toml + " students.js.method=jss", "did you mean \"js\"");
+  fails("train " + toml + " data.train=absent.tsv", "absent.tsv");
+  fails("train absent.toml", "absent.toml");
+  fails("train " + write("bad.toml", "a = = 1\n"), "bad.toml:1:5");
+  fails("generate " + toml + " --model js", "retort distill");
+  fails("score --ref " + write("a", "x\ny\n") + " --hyp " + write("b", "x\n"), "2 lines");
+  fails("loss --name kl --in " + write("empty", "") + " --out o", "empty");
+  fails("loss --name k --in x --out o", "no divergence \"k\"");
+  fails("train", "recipe is required", 2);
+  fails("frobnicate", "retort", 2);
+  fails("score --frob", "--ref", 2);
+}
+
+TEST_CASE("a NaN loss stops the run, names it and keeps the last checkpoint") {
+  fs::remove_all(folder());
+  std::string toml = recipe();
+  Result r = run("train " + toml + " train.learning_rate=1e30 train.clip=0");
+  INFO(r.text);
+  CHECK(r.status == 1);
+  CHECK(r.text.find("failed-batch.json") != std::string::npos);
+  CHECK(fs::exists(folder() / "out" / "teacher" / "failed-batch.json"));
+  CHECK(fs::exists(folder() / "out" / "teacher" / "checkpoint.safetensors"));
+  fs::remove_all(folder());
+}
+
+TEST_CASE("retort loss writes loss and gradient in the type asked for") {
+  fs::remove_all(folder());
+  std::string in = (folder() / "in").string(), out = (folder() / "out").string();
+  Tensor t = Tensor::from({1, 2, 3, 3, 2, 1}, {2, 3}, Dtype::f64),
+         s = Tensor::from({0, 0, 0, 1, 1, 1}, {2, 3}, Dtype::f64);
+  save_safetensors(
+      in, {{"teacher", t}, {"student", s}, {"mask", Tensor::from(std::vector<int>{0, 1}, {2})}});
+  Result r = run("loss --name gjs --param beta=0.15 --temperature 2 --dtype f64 --in " + in +
+                 " --out " + out);
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  TensorFile f = load_safetensors(out);
+  CHECK(f.tensors["loss"].dtype == Dtype::f64);
+  CHECK(f.tensors["loss"].values()[0] == 0);
+  CHECK(f.tensors["loss"].values()[1] > 0);
+  CHECK(f.tensors["grad"].shape == Shape{2, 3});
+  REQUIRE(run("loss --name kl --temperature 1 --dtype f32 --in " + in + " --out " + out).status ==
+          0);
+  CHECK(load_safetensors(out).tensors["grad"].dtype == Dtype::f32);
+  fs::remove_all(folder());
+}

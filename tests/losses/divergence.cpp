@@ -1,0 +1,275 @@
+// Divergences: reference values, saturated rows, properties that hold for each registered one,
+// refusals.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/safetensors.h"
+#include "losses/cross_entropy.h"
+#include "losses/divergence.h"
+#include "losses/gradcheck_cases.h"
+
+using namespace retort;
+
+namespace {
+
+struct Rows {
+  std::vector<double> loss, grad;
+};
+Rows compute(const std::string& name, const Tensor& teacher, const Tensor& student, Dtype dtype,
+             DivergenceOptions options = {}) {
+  Tensor s = parameter(student.to(dtype));
+  Tensor loss = divergence(parse_divergence(name), teacher.to(dtype), s, options);
+  backward(sum(loss));
+  return {loss.values(), grad(s).values()};
+}
+std::vector<std::string> all_names() {
+  std::vector<std::string> names;
+  for (const DivergenceInfo& d : divergences()) {
+    if (d.parameter.empty())
+      names.push_back(d.name);
+    else
+      for (const char* a : {"0.15", "0.5", "0.9"}) names.push_back(d.name + ":" + a);
+  }
+  return names;
+}
+double norm(const double* x, int n) {
+  double s = 0;
+  for (int i = 0; i < n; i++) s += x[i] * x[i];
+  return std::sqrt(s);
+}
+double distance(const double* x, const double* y, int n) {
+  double s = 0;
+  for (int i = 0; i < n; i++) s += (x[i] - y[i]) * (x[i] - y[i]);
+  return std::sqrt(s);
+}
+
+}  // namespace
+
+TEST_CASE("divergences and cross-entropy pass the gradient check", "[gradcheck]") {
+  for (const GradCase& c : loss_cases()) {
+    GradResult r = c.run();
+    INFO(c.name << ": " << r.where);
+    CHECK(r.error < kGradLimit);
+  }
+}
+
+TEST_CASE("divergences reproduce the reference values in both types") {
+  TensorFile file = load_safetensors("tests/references/divergences.safetensors");
+  auto temperatures =
+      nlohmann::json::parse(file.metadata.at("temperatures")).get<std::vector<double>>();
+  auto names = nlohmann::json::parse(file.metadata.at("names")).get<std::vector<std::string>>();
+  REQUIRE(names.size() == 13);
+  for (size_t i = 0; i < temperatures.size(); i++)
+    for (const std::string& name : names)
+      for (Dtype dtype : {Dtype::f64, Dtype::f32}) {
+        std::string c = "case" + std::to_string(i) + ".";
+        const Tensor& student = file.tensors.at(c + "student");
+        DivergenceOptions o;
+        o.temperature = temperatures[i];
+        Rows r = compute(name, file.tensors.at(c + "teacher"), student, dtype, o);
+        std::vector<double> loss = file.tensors.at(c + "loss." + name).values(),
+                            g = file.tensors.at(c + "grad." + name).values();
+        double limit = dtype == Dtype::f64 ? 1e-10 : 1e-4;
+        int V = student.cols();
+        for (int row = 0; row < student.rows(); row++) {
+          INFO(c << name << " row " << row << (dtype == Dtype::f64 ? " f64" : " f32"));
+          CHECK(std::abs(r.loss[size_t(row)] - loss[size_t(row)]) <
+                limit * std::max(1.0, std::abs(loss[size_t(row)])));
+          CHECK(distance(&r.grad[size_t(row * V)], &g[size_t(row * V)], V) <
+                limit * norm(&g[size_t(row * V)], V));
+        }
+      }
+}
+
+// PyTorch's float32 autograd is wrong in such rows by 0.75 of the norm (rkl) to 89 times it
+// (skew_rkl).
+TEST_CASE("float32 gradients of saturated rows are right") {
+  int N = 200, V = 1003;
+  for (double std : {1.0, 3.0}) {
+    Tensor t = random_tensor({N, V}, 21, std).to(Dtype::f32),
+           s = random_tensor({N, V}, 22, std).to(Dtype::f32);
+    DivergenceOptions o;
+    o.temperature = 0.05;
+    for (const std::string& name : all_names()) {
+      if (name == "chi2") continue;
+      Rows a = compute(name, t, s, Dtype::f32, o), b = compute(name, t, s, Dtype::f64, o);
+      double worst = 0;
+      for (int row = 0; row < N; row++) {
+        double size = norm(&b.grad[size_t(row) * size_t(V)], V);
+        if (size > 1e-8)
+          worst = std::max(worst, distance(&a.grad[size_t(row) * size_t(V)],
+                                           &b.grad[size_t(row) * size_t(V)], V) /
+                                      size);
+      }
+      INFO(name << " at standard deviation " << std);
+      CHECK(worst < 1e-3);
+    }
+  }
+}
+
+TEST_CASE("properties of every divergence") {
+  for (const std::string& name : all_names())
+    for (int V : {1, 3, 33, 1003}) {
+      INFO(name << " V " << V);
+      Tensor t = random_tensor({5, V}, 3, 2), s = random_tensor({5, V}, 4, 2);
+      Rows r = compute(name, t, s, Dtype::f64);
+      double total = 0;
+      for (double g : r.grad) total += std::abs(g);
+      for (int row = 0; row < 5; row++) {
+        double sum = 0;
+        for (int i = 0; i < V; i++) sum += r.grad[size_t(row * V + i)];
+        CHECK(std::abs(sum) <= 1e-12 * (total + 1));
+        if (name != "engine") CHECK(r.loss[size_t(row)] >= 0);
+      }
+      // Adding a constant to a row of logits changes nothing.
+      Rows shifted = compute(name, scale(t, 1, 3), scale(s, 1, -7), Dtype::f64);
+      for (size_t i = 0; i < r.grad.size(); i++)
+        CHECK(shifted.grad[i] == Approx(r.grad[i]).epsilon(1e-9).margin(1e-11 * (total + 1)));
+      // Temperature is a scaling of the logits.
+      DivergenceOptions o;
+      o.temperature = 2;
+      Rows warm = compute(name, scale(t, 2), scale(s, 2), Dtype::f64, o);
+      for (size_t i = 0; i < 5; i++)
+        CHECK(warm.loss[i] == Approx(r.loss[i]).epsilon(1e-10).margin(1e-12));
+      // p = q: nothing to do.
+      for (Dtype type : {Dtype::f32, Dtype::f64}) {
+        Rows same = compute(name, t, t, type);
+        if (name != "engine")
+          for (double l : same.loss) CHECK(l == 0);
+        if (name != "engine")
+          for (double g : same.grad) CHECK(std::abs(g) < (type == Dtype::f32 ? 1e-6 : 1e-14));
+      }
+    }
+}
+
+TEST_CASE("inequalities between divergences") {
+  Tensor t = random_tensor({50, 33}, 5, 3), s = random_tensor({50, 33}, 6, 3);
+  auto loss = [&](const char* name) { return compute(name, t, s, Dtype::f64).loss; };
+  auto kl = loss("kl"), tvd = loss("tvd"), js = loss("js"), half = loss("gjs:0.5"),
+       h = loss("hellinger"), a = loss("alpha:0.998");
+  for (size_t i = 0; i < 50; i++) {
+    CHECK(kl[i] >= 2 * tvd[i] * tvd[i]);
+    CHECK(js[i] <= std::log(2));
+    CHECK(js[i] == half[i]);
+    CHECK(h[i] <= tvd[i] + 1e-15);
+    CHECK(tvd[i] <= std::sqrt(2 * h[i]) + 1e-15);
+    CHECK(a[i] == Approx(kl[i]).epsilon(0.05));
+  }
+}
+
+TEST_CASE("near-identical distributions give small positive losses in float32") {
+  Tensor t = random_tensor({20, 1003}, 7).to(Dtype::f32);
+  Tensor s = add(t, random_tensor({20, 1003}, 8, 1e-4).to(Dtype::f32));
+  for (const std::string& name : all_names()) {
+    if (name == "engine" || name == "tvd") continue;
+    Rows a = compute(name, t, s, Dtype::f32), b = compute(name, t, s, Dtype::f64);
+    for (size_t i = 0; i < 20; i++) {
+      INFO(name);
+      CHECK(a.loss[i] > 0);
+      CHECK(a.loss[i] == Approx(b.loss[i]).epsilon(0.05));
+    }
+  }
+}
+
+TEST_CASE("masked rows are 0 and change nothing; rows of a batch are independent") {
+  Tensor t = random_tensor({4, 33}, 1), s = random_tensor({4, 33}, 2);
+  t.data<double>()[33] = NAN;  // in a row that does not count
+  DivergenceOptions o;
+  o.mask = Tensor::from(std::vector<int>{1, 0, 5, 1}, {4});
+  for (const std::string& name : all_names()) {
+    Rows r = compute(name, t, s, Dtype::f64, o),
+         alone = compute(name, slice(t, 0, 2, 1), slice(s, 0, 2, 1), Dtype::f64);
+    CHECK(r.loss[1] == 0);
+    for (size_t i = 33; i < 66; i++) CHECK(r.grad[i] == 0);
+    CHECK(r.loss[2] == alone.loss[0]);
+    CHECK(std::vector<double>(r.grad.begin() + 66, r.grad.begin() + 99) == alone.grad);
+  }
+}
+
+TEST_CASE("-inf logits, and what is refused") {
+  Tensor t = Tensor::from({0, -200, 50, -INFINITY, 1, 2, 3, 4}, {2, 4}, Dtype::f64);
+  Tensor s = Tensor::from({300, 0, -400, -INFINITY, 4, 3, 2, 1}, {2, 4}, Dtype::f64);
+  for (Dtype type : {Dtype::f32, Dtype::f64})
+    for (const char* name :
+         {"kl", "js", "gjs:0.15", "tvd", "skew_kl:0.1", "skew_rkl:0.1", "alpha:0.3", "hellinger"}) {
+      Rows r = compute(name, t, s, type);
+      for (double l : r.loss) CHECK(std::isfinite(l));
+      for (double g : r.grad) CHECK(std::isfinite(g));
+    }
+  CHECK_THROWS_WITH(compute("rkl", t, s, Dtype::f32),
+                    Catch::Contains("row 0, token 3: the teacher's probability is exactly 0"));
+  CHECK_THROWS_WITH(compute("engine", t, s, Dtype::f64), Catch::Contains("row 0, token 3"));
+  Tensor q = scale(s, 1);
+  q.data<double>()[2] = -INFINITY;
+  CHECK_THROWS_WITH(compute("kl", t, q, Dtype::f64),
+                    Catch::Contains("row 0, token 2: the student's probability is exactly 0"));
+  q.data<double>()[6] = NAN;
+  CHECK_THROWS_WITH(compute("js", t, q, Dtype::f64),
+                    Catch::Contains("row 1, token 2: the student's logit is NaN"));
+  q.data<double>()[6] = INFINITY;
+  CHECK_THROWS_WITH(compute("js", t, q, Dtype::f32), Catch::Contains("+inf"));
+  DivergenceOptions o;
+  o.zero = ZeroPolicy::floor;
+  CHECK(compute("rkl", t, s, Dtype::f64, o).loss[0] <= 31);
+  // Ignored tokens: the loss is the sum over the others, and the gradient is that sum's.
+  o.zero = ZeroPolicy::ignore;
+  Tensor p = random_tensor({1, 7}, 1);
+  p.data<double>()[2] = -INFINITY;
+  std::vector<double> lp = log_softmax(p).values();
+  for (const char* name : {"rkl", "engine", "jeffreys", "alpha:-0.5"}) {
+    Tensor x = random_tensor({1, 7}, 2);
+    auto value = [&](const Tensor& z) {
+      std::vector<double> lq = log_softmax(z).values();
+      double l = 0;
+      for (size_t i = 0; i < 7; i++) {
+        if (i == 2) continue;
+        double a = std::exp(lp[i]), b = std::exp(lq[i]);
+        l += name[0] == 'r'   ? b * (lq[i] - lp[i])
+             : name[0] == 'e' ? -b * lp[i]
+             : name[0] == 'j' ? (a - b) * (lp[i] - lq[i])
+                              : std::exp(-0.5 * lp[i] + 1.5 * lq[i]) / 0.75;
+      }
+      return name[0] == 'a' ? l - 1 / 0.75 : l;
+    };
+    Rows r = compute(name, p, x, Dtype::f64, o);
+    INFO(name);
+    CHECK(r.loss[0] == Approx(value(x)).epsilon(1e-10));
+    for (size_t i = 0; i < 7; i++) {
+      Tensor up = scale(x, 1), down = scale(x, 1);
+      up.data<double>()[i] += 1e-5, down.data<double>()[i] -= 1e-5;
+      CHECK(r.grad[i] == Approx((value(up) - value(down)) / 2e-5).epsilon(1e-6).margin(1e-9));
+    }
+  }
+}
+
+TEST_CASE("names and parameters are checked") {
+  CHECK_THROWS_WITH(parse_divergence("jss"), Catch::Contains("did you mean \"js\""));
+  CHECK_THROWS_WITH(parse_divergence("gjs:1.5"), Catch::Contains("between 0 and 1"));
+  CHECK_THROWS_WITH(parse_divergence("gjs:x"), Catch::Contains("not a number"));
+  CHECK_THROWS_WITH(parse_divergence("kl:1"), Catch::Contains("takes no parameter"));
+  CHECK_THROWS_WITH(parse_divergence("alpha:1"), Catch::Contains("use those"));
+  CHECK_THROWS_WITH(
+      divergence(parse_divergence("kl"), Tensor::zeros({2, 3}), Tensor::zeros({2, 4})),
+      Catch::Contains("(2, 3)") && Catch::Contains("(2, 4)"));
+}
+
+TEST_CASE("cross-entropy: value, ignored labels, reductions") {
+  Tensor x = random_tensor({3, 5}, 1);
+  std::vector<double> l = log_softmax(x).values(),
+                      loss = cross_entropy(x, Tensor::from(std::vector<int>{2, -1, 4}, {3}), 0.1)
+                                 .values();
+  double smooth = 0;
+  for (size_t i = 0; i < 5; i++) smooth -= l[i] / 5;
+  CHECK(loss[0] == Approx(-0.9 * l[2] + 0.1 * smooth).epsilon(1e-12));
+  CHECK(loss[1] == 0);
+  CHECK_THROWS_WITH(cross_entropy(x, Tensor::from(std::vector<int>{2, 5, 4}, {3})),
+                    Catch::Contains("row 1 has label 5"));
+  std::vector<int> valid{1, 1, 0, 1, 0, 0};
+  auto w = [&](Reduction r) {
+    return reduction_weights(r, valid, 3, 3, 2, Dtype::f64, Device::cpu).values();
+  };
+  CHECK(w(Reduction::tokens) == std::vector<double>{1. / 3, 1. / 3, 0, 1. / 3, 0, 0});
+  CHECK(w(Reduction::sequences) == std::vector<double>{0.25, 0.25, 0, 0.5, 0, 0});
+  CHECK(w(Reduction::batch) == std::vector<double>{0.5, 0.5, 0, 0.5, 0, 0});
+}
