@@ -47,7 +47,7 @@ struct DivergenceRow {
     if (top == n) top = 0;
     T at = a[top], bt = b[top], lp_top = max_((at - ma) * k - log_za, low);
     bool floored = low > T(-INFINITY);
-    auto point = [&](int i, T eq) {
+    auto point = [&](int i, T eq) INLINE {
       T lp = max_((a[i] - ma) * k - log_za, low), lq = (b[i] - mb) * k - log_zb;
       T d = min_(max_(lp - lq, T(-1e30)), T(1e30));
       T dt = floored ? lp - lp_top : max_((a[i] - at) * k, T(-1e30));
@@ -55,14 +55,20 @@ struct DivergenceRow {
     };
     Point<T> first = point(top, exp_((bt - mb) * k));
     T ref = rule.slope(first), absent = leave_out ? -rule.constant(first) - ref : T(0);
-    auto sum = team.sums(n, [&](int i) {
+    // The output holds q (slope - ref) until the mean is known.
+    auto entry = [&](int i) INLINE {
       Point<T> v = point(i, g[i]);
-      T h = rule.q_slope(v, ref), value = rule.value(v);
-      h = i == top ? T(0) : h;
-      if (leave_out && !(a[i] > T(-INFINITY))) h = v.q * absent, value = rule.ignored(v.q);
-      g[i] = h;  // the output holds q (slope - ref) until the mean is known
-      return Pair<T>{value, h};
-    });
+      T h = rule.q_slope(v, ref);
+      g[i] = i == top ? T(0) : h;
+      return Pair<T>{rule.value(v), g[i]};
+    };
+    auto entry_or_nothing = [&](int i) INLINE {
+      if (a[i] > T(-INFINITY)) return entry(i);
+      T q = g[i] * scale_b;
+      g[i] = q * absent;
+      return Pair<T>{rule.ignored(q), g[i]};
+    };
+    Pair<T> sum = leave_out ? team.sums(n, entry_or_nothing) : team.sums(n, entry);
     T mean = sum.b * scale_b;
     team.each(n, [&](int i) { g[i] = (g[i] - exp_((b[i] - mb) * k) * mean) * k; });
     // NaN tells the caller to look for what made the row impossible.

@@ -57,7 +57,7 @@ struct Kl : Rule<Kl<T>, T> {  // sum p log p/q
   static constexpr bool needs_q = true;
   explicit Kl(double) {}
   HD T value(const Point<T>& v) const {
-    return near(v.d) ? v.p * phi_series(-v.d) : v.q - v.p + v.p * v.d;
+    return select_(near(v.d), v.p * phi_series(-v.d), v.q - v.p + v.p * v.d);
   }
   HD T slope(const Point<T>& v) const { return -v.p / v.q; }
   HD T q_slope(const Point<T>& v, T ref) const { return -v.p - v.q * ref; }
@@ -68,7 +68,7 @@ struct Rkl : Rule<Rkl<T>, T> {  // sum q log q/p
   static constexpr bool needs_p = true;
   explicit Rkl(double) {}
   HD T value(const Point<T>& v) const {
-    return near(v.d) ? v.q * phi_series(v.d) : v.p - v.q - v.q * v.d;
+    return select_(near(v.d), v.q * phi_series(v.d), v.p - v.q - v.q * v.d);
   }
   HD T slope(const Point<T>& v) const { return v.ds - v.dt; }
   HD T ignored(T q) const { return -q; }
@@ -93,7 +93,7 @@ struct Gjs : Rule<Gjs<T>, T> {  // b KL(p||m) + (1-b) KL(q||m), m = b p + (1-b) 
                                                            u * (1 - b * b * b * b) * T(0.05))));
     T l = softplus_(v.d + logit);
     T far = b * v.p * (v.d + logit - log_b - l) - r * v.q * (log_rest + l);
-    return near(v.d) ? close : far;
+    return select_(near(v.d), close, far);
   }
   HD T slope(const Point<T>& v) const { return -(1 - b) * softplus_(v.d + logit); }
 };
@@ -120,7 +120,7 @@ struct SkewKl : Rule<SkewKl<T>, T> {  // KL(p || a p + (1-a) q)
   HD T value(const Point<T>& v) const {
     T close = v.p * phi_series(log1p_series((1 - a) * expm1_series(-v.d)));
     T far = (1 - a) * (v.q - v.p) - v.p * (log_a + softplus_(-v.d - logit));
-    return near(v.d) ? close : far;
+    return select_(near(v.d), close, far);
   }
   HD T slope(const Point<T>& v) const { return -(1 - a) / a * sigmoid_(v.d + logit); }
 };
@@ -133,7 +133,7 @@ struct SkewRkl : Rule<SkewRkl<T>, T> {  // KL(q || (1-a) p + a q)
   HD T value(const Point<T>& v) const {
     T close = v.q * phi_series(log1p_series((1 - a) * expm1_series(v.d)));
     T far = (1 - a) * (v.p - v.q) - v.q * (log_a + softplus_(v.d + logit));
-    return near(v.d) ? close : far;
+    return select_(near(v.d), close, far);
   }
   HD T slope(const Point<T>& v)
       const {  // r/(1+r) - log(1+r), r = (1-a) p / (a q); its series where r is small
@@ -145,7 +145,7 @@ struct SkewRkl : Rule<SkewRkl<T>, T> {  // KL(q || (1-a) p + a q)
     s = T(-3.0 / 4) + r * s;
     s = T(2.0 / 3) + r * s;
     s = T(-1.0 / 2) + r * s;
-    return x < T(-4.6) ? r * r * s : sigmoid_(x) - softplus_(x);
+    return select_(x < T(-4.6), r * r * s, sigmoid_(x) - softplus_(x));
   }
 };
 
@@ -160,7 +160,7 @@ struct Alpha : Rule<Alpha<T>, T> {  // (sum p^a q^(1-a) - 1) / (a (a-1))
     T close = v.q * v.d * v.d *
               (T(0.5) + v.d * ((a + 1) * T(1.0 / 6) + v.d * (a * a + a + 1) * T(1.0 / 24)));
     T far = (power(v) - a * v.p - (1 - a) * v.q) / (a * (a - 1));
-    return near(v.d) ? close : far;
+    return select_(near(v.d), close, far);
   }
   HD T slope(const Point<T>& v) const { return -exp_(a * v.d) / a; }
   HD T q_slope(const Point<T>& v, T ref) const { return -power(v) / a - v.q * ref; }
@@ -172,7 +172,7 @@ struct Hellinger : Rule<Hellinger<T>, T> {  // 1 - sum sqrt(p q) = 1/2 sum (sqrt
   explicit Hellinger(double) {}
   HD T value(const Point<T>& v) const {
     T close = expm1_series(T(0.5) * v.d), far = exp_(T(0.5) * v.lp) - exp_(T(0.5) * v.lq);
-    return near(v.d) ? T(0.5) * v.q * close * close : T(0.5) * far * far;
+    return T(0.5) * select_(near(v.d), v.q * close * close, far * far);
   }
   HD T slope(const Point<T>& v) const { return T(-0.5) * exp_(T(0.5) * v.d); }
   HD T q_slope(const Point<T>& v, T ref) const {
@@ -185,7 +185,7 @@ struct Jeffreys : Rule<Jeffreys<T>, T> {  // sum (p - q) log p/q
   static constexpr bool needs_p = true, needs_q = true;
   explicit Jeffreys(double) {}
   HD T value(const Point<T>& v) const {
-    return (near(v.d) ? v.q * expm1_series(v.d) : v.p - v.q) * v.d;
+    return select_(near(v.d), v.q * expm1_series(v.d), v.p - v.q) * v.d;
   }
   HD T slope(const Point<T>& v) const { return v.ds - v.dt - v.p / v.q; }
   HD T q_slope(const Point<T>& v, T ref) const { return v.q * (v.ds - v.dt - ref) - v.p; }
@@ -201,7 +201,7 @@ struct Chi2 : Rule<Chi2<T>, T> {  // sum p^2 / q - 1 = sum (p - q)^2 / q
   }
   HD T value(const Point<T>& v) const {
     T u = expm1_series(v.d);
-    return near(v.d) ? v.q * u * u : ratio(v) - 2 * v.p + v.q;
+    return select_(near(v.d), v.q * u * u, ratio(v) - 2 * v.p + v.q);
   }
   HD T slope(const Point<T>& v) const { return -(v.p / v.q) * (v.p / v.q); }
   HD T q_slope(const Point<T>& v, T ref) const { return -ratio(v) - v.q * ref; }

@@ -26,6 +26,18 @@ HD T min_(T a, T b) {
   return a < b ? a : b;
 }
 
+/// c ? a : b by masks: g++ turns a plain select between costly values into a branch, and the loop
+/// no longer vectorises.
+HD double select_(bool c, double a, double b) { return c ? a : b; }
+HD float select_(bool c, float a, float b) {
+#ifdef __CUDA_ARCH__
+  return c ? a : b;
+#else
+  int m = -int(c);
+  return bits<float>((bits<int>(a) & m) | (bits<int>(b) & ~m));
+#endif
+}
+
 HD double exp_(double x) { return ::exp(x); }
 HD double log_(double x) { return ::log(x); }
 HD double log_normal(double x) { return ::log(x); }
@@ -97,7 +109,7 @@ HD float tanh_(float x) {
   p = p * z + 1.33332097e-1f;
   p = p * z - 3.33333309e-1f;
   float near = x + x * z * p;
-  return a < 0.625f ? near : x < 0 ? -far : far;
+  return select_(a < 0.625f, near, x < 0 ? -far : far);
 #endif
 }
 

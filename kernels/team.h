@@ -10,7 +10,10 @@
 #define HD __host__ __device__ __forceinline__
 #define DEV __device__ __forceinline__
 #define GPU_SHARED(T, name, dims) __shared__ T name dims
+#define INLINE  // a lambda in a row: nvcc inlines it anyway
 #else
+#define INLINE \
+  __attribute__((always_inline))  // a lambda that must not stay a call, or its loop stays scalar
 #define HD inline __attribute__((always_inline))
 #endif
 
