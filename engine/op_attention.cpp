@@ -13,12 +13,13 @@ Heads heads_of(const Tensor& x) { return {x.strides[0], x.strides[1], x.strides[
 
 template <class T>
 AttentionArgs<T> arguments(const Tensor& q, const Tensor& k, const Tensor& v, const Attention& o) {
-  AttentionArgs<T> a{q.dim(0),    q.dim(1),         k.dim(1),    q.dim(2),    k.dim(2),
-                     q.dim(3),    q.data<T>(),      k.data<T>(), v.data<T>(), heads_of(q),
-                     heads_of(k), heads_of(v),      nullptr,     nullptr,     o.causal,
-                     T(o.scale),  float(o.dropout), o.key};
+  AttentionArgs<T> a{q.dim(0),    q.dim(1),    k.dim(1),    q.dim(2),         k.dim(2),
+                     q.dim(3),    q.data<T>(), k.data<T>(), v.data<T>(),      heads_of(q),
+                     heads_of(k), heads_of(v), nullptr,     nullptr,          0,
+                     o.causal,    o.step,      T(o.scale),  float(o.dropout), o.key};
   if (o.lengths.defined()) a.lengths = o.lengths.data<int>();
   if (o.bias.defined()) a.bias = o.bias.data<T>();
+  if (o.bias.defined() && o.bias.rank() == 3) a.bias_batch = o.bias.strides[0];
   return a;
 }
 
@@ -41,9 +42,11 @@ Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
              (options.lengths.shape == Shape{B} && options.lengths.dtype == Dtype::i32),
          "attention: expected i32 lengths (" + std::to_string(B) + "), got " +
              text(options.lengths.shape));
-  ENSURE(!options.bias.defined() ||
-             (options.bias.shape == Shape{H, T_ + S - 1} && options.bias.dtype == q_in.dtype),
-         "attention: expected bias " + text({H, T_ + S - 1}) + ", got " + text(options.bias.shape));
+  ENSURE(!options.bias.defined() || ((options.bias.shape == Shape{H, T_ + S - 1} ||
+                                      options.bias.shape == Shape{B, H, T_ + S - 1}) &&
+                                     options.bias.dtype == q_in.dtype),
+         "attention: expected bias " + text({H, T_ + S - 1}) + " or " + text({B, H, T_ + S - 1}) +
+             ", got " + text(options.bias.shape));
   ENSURE(options.dropout >= 0 && options.dropout < 1, "attention: dropout must be in [0, 1)");
   ENSURE(S < 65536, "attention: at most 65,535 keys, got " + shapes());
   Tensor q = with_contiguous_heads(q_in), k = with_contiguous_heads(k_in),

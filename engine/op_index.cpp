@@ -76,6 +76,21 @@ struct StoreRow {
   }
 };
 
+template <class T>
+struct ReorderRow {
+  const T* cache;
+  const int* order;
+  T* y;
+  size_t distance;  // between rows
+  int n;            // of a row's numbers, so many are copied
+  template <class Team>
+  HD void operator()(Team team, int row) const {
+    const T* a = cache + size_t(order[row]) * distance;
+    T* b = y + size_t(row) * distance;
+    team.each(n, [&](int i) { b[i] = a[i]; });
+  }
+};
+
 void check_ids(const char* name, const std::vector<int>& ids, int size) {
   for (size_t i = 0; i < ids.size(); i++)
     ENSURE(ids[i] >= 0 && ids[i] < size, std::string(name) + ": id " + std::to_string(ids[i]) +
@@ -157,6 +172,25 @@ void store(const Tensor& cache, const Tensor& x_in, const Tensor& positions_in) 
          StoreRow<T>{x.data<T>(), positions.data<int>(), cache.data<T>(), x.dim(1), cache.dim(1),
                      int(x.size() / size_t(count))});
   });
+}
+
+Tensor reorder(const Tensor& cache, const std::vector<int>& order, int length) {
+  ENSURE(cache.is_contiguous() && cache.rank() >= 2 && length <= cache.dim(1),
+         "reorder: expected a cache (B, capacity, ...), capacity " + std::to_string(length) +
+             " or more, got " + text(cache.shape));
+  check_ids("reorder", order, cache.dim(0));
+  Shape shape = cache.shape;
+  shape[0] = int(order.size());
+  Tensor y(shape, cache.dtype, cache.device());
+  if (order.empty()) return y;
+  Tensor rows_of = Tensor::from(order, {int(order.size())}, cache.device());
+  size_t distance = cache.size() / size_t(cache.dim(0));
+  dispatch(cache.dtype, [&]<class T>(T) {
+    rows(cache.device(), int(order.size()),
+         ReorderRow<T>{cache.data<T>(), rows_of.data<int>(), y.data<T>(), distance,
+                       int(distance / size_t(cache.dim(1)) * size_t(length))});
+  });
+  return y;
 }
 
 }  // namespace retort

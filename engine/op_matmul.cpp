@@ -5,6 +5,8 @@
 namespace retort {
 namespace {
 
+thread_local int stable_rows = 0;
+
 // A matrix operand as gemm wants it: rows or columns contiguous, one stride between batches.
 struct Operand {
   Tensor x;
@@ -86,6 +88,9 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
                 });
 }
 
+StableRows::StableRows() { stable_rows++; }
+StableRows::~StableRows() { stable_rows--; }
+
 Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias) {
   auto shapes = [&] {
     return text(x_in.shape) + " by weight " + text(weight.shape) +
@@ -113,7 +118,8 @@ Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias) {
              .lda = in,
              .ldb = in,
              .ldc = out,
-             .beta = bias.defined() ? 1.f : 0.f},
+             .beta = bias.defined() ? 1.f : 0.f,
+             .stable_rows = stable_rows > 0},
             x.data<T>(), contiguous(weight).data<T>(), y.data<T>());
   });
   return record(

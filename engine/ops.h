@@ -67,6 +67,13 @@ Tensor rms_norm(const Tensor& x, const Tensor& gain, double eps = 1e-6);
 Tensor matmul(const Tensor& a, const Tensor& b);
 /// x W^T + b for x (..., I), W (O, I), b (O) or undefined -> (..., O).
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+/// While one lives, linear() gives a row of x the same bits whatever other rows there are: decoding
+/// must not depend on the batch. Slower by a third where rows are many.
+struct StableRows {
+  StableRows();
+  ~StableRows();
+  StableRows(const StableRows&) = delete;
+};
 
 // Indices, i32. engine/op_index.cpp
 /// table (V, C), ids of any shape -> (ids..., C); an id outside [0, V) is an error.
@@ -77,12 +84,17 @@ Tensor gather(const Tensor& x, const Tensor& ids);
 /// Writes x (B, T, ...) into cache (B, capacity, ...) at positions i32 (B, T), in place; not
 /// recorded.
 void store(const Tensor& cache, const Tensor& x, const Tensor& positions);
+/// A cache of rows `order` of this one, of the same capacity, with their first `length` positions;
+/// what lies behind is undefined. Not recorded.
+Tensor reorder(const Tensor& cache, const std::vector<int>& order, int length);
 
 struct Attention {
   bool causal = false;  ///< query i sees keys j <= i + (S - T)
   Tensor lengths;       ///< i32 (B): sequence b has keys j < lengths[b]; undefined: all
   double scale = 0;     ///< 0 means 1 / sqrt(D)
-  Tensor bias;  ///< (H, T + S - 1): bias[h, j - i + T - 1] is added to the scaled score (i, j)
+  Tensor bias;  ///< (H, T + S - 1): bias[h, j - i + T - 1] is added to the scaled score (i, j);
+                ///< or (B, H, T + S - 1), one for each sequence
+  bool step = false;   ///< a decoding step: for few queries (the numbers may round differently)
   double dropout = 0;  ///< of the attention probabilities
   RandomKey key;
 };

@@ -20,7 +20,9 @@ struct AttentionArgs {
   Heads qs, ks, vs;
   const int* lengths;  // (B) keys of each sequence, or null
   const T* bias;  // (H, T + S - 1): bias[h, j - i + T - 1] is added to the scaled score, or null
-  bool causal;    // query i sees keys j <= i + (S - T)
+  size_t bias_batch;  // distance between the biases of two sequences; 0: all share one
+  bool causal;        // query i sees keys j <= i + (S - T)
+  bool step;          // a decoding step: few queries, so K and V are read where they lie
   T scale;
   float dropout;
   RandomKey key;
@@ -30,8 +32,8 @@ struct AttentionArgs {
 template <class T>
 void attention_forward(Device device, const AttentionArgs<T>& args, T* out, T* log_sum);
 
-/// Gradients, contiguous: dq (B, T, H, D), dk and dv (B, S, K, D), dbias (H, T + S - 1) or null.
-/// dout is contiguous (B, T, H, D).
+/// Gradients, contiguous: dq (B, T, H, D), dk and dv (B, S, K, D), dbias of the bias's shape or
+/// null. dout is contiguous (B, T, H, D).
 template <class T>
 void attention_backward(Device device, const AttentionArgs<T>& args, const T* out, const T* log_sum,
                         const T* dout, T* dq, T* dk, T* dv, T* dbias);

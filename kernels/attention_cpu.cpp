@@ -44,7 +44,9 @@ struct Head {
         b(batch),
         h(head),
         keys(args.lengths ? std::clamp(args.lengths[batch], 0, args.S) : args.S),
-        bias(args.bias ? args.bias + size_t(head) * (args.T_ + args.S - 1) + args.T_ - 1 : nullptr),
+        bias(args.bias ? args.bias + size_t(batch) * args.bias_batch +
+                             size_t(head) * (args.T_ + args.S - 1) + args.T_ - 1
+                       : nullptr),
         key(args.key) {
     key.site += uint32_t(head + 1) << 16;
   }
@@ -172,16 +174,15 @@ void forward_row(const Head<T>& head, int i, T* out, T* log_sum) {
 template <class T>
 void forward(const AttentionArgs<T>& a, T* out, T* log_sum) {
   int width = padded<T>(a.D);
-  bool single = a.T_ < 4;
   // A chunk of queries is a task: all of them when there are heads enough to share out.
-  int tiles = (a.T_ + N - 1) / N, chunks = single || a.B * a.H >= 16 ? 1 : std::min(tiles, 8);
+  int tiles = (a.T_ + N - 1) / N, chunks = a.step || a.B * a.H >= 16 ? 1 : std::min(tiles, 8);
 #pragma omp parallel if (size_t(a.B) * a.H * a.T_ * a.S > 4096)
   {
     std::vector<T> kt, v, scratch;
 #pragma omp for schedule(dynamic)
     for (int task = 0; task < a.B * a.H * chunks; task++) {
       Head<T> head(a, task / chunks / a.H, task / chunks % a.H);
-      if (single) {
+      if (a.step) {
         for (int i = 0; i < a.T_; i++) forward_row(head, i, out, log_sum);
         continue;
       }
@@ -297,7 +298,8 @@ void backward(const AttentionArgs<T>& a, const T* out, const T* log_sum, const T
         }
     }
   }
-  if (dbias)
+  if (dbias && a.bias_batch) std::copy(partial.begin(), partial.end(), dbias);
+  if (dbias && !a.bias_batch)
     for (int i = 0; i < a.H * span; i++) {
       T s = 0;
       for (int b = 0; b < a.B; b++) s += partial[size_t(b) * a.H * span + i];

@@ -13,6 +13,7 @@ struct Gemm {
   int batch = 1;
   size_t stride_a = 0, stride_b = 0, stride_c = 0;
   float beta = 0;
+  bool stable_rows = false;  ///< a row of C does not depend, to the bit, on how many rows there are
 };
 
 /// T is float or double.

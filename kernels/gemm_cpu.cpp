@@ -1,4 +1,5 @@
-// gemm on the CPU: oneDNN in float32 (the only file that names it), own tiles in float64.
+// gemm on the CPU: oneDNN in float32 (the only file that names it), own tiles in float64 and
+// where rows must be stable.
 #include <dnnl.h>
 
 #include <algorithm>
@@ -12,45 +13,47 @@
 namespace retort {
 namespace {
 
+// Own tiles: op(B) packed in blocks of 64 x 64, op(A) read where it lies. Every element of C is one
+// sum over k in order, so its bits depend on its row of A and column of B alone. oneDNN's do not
+// have that property: its kernels change with m and the number of threads.
+template <class T>
+void tiled(const Gemm& g, const T* a, const T* b, T* c) {
+  constexpr int M = 128, N = 64;
+  int across = (g.n + N - 1) / N, blocks = (g.m + M - 1) / M * across;
+  size_t row = g.ta ? 1 : size_t(g.lda), step = g.ta ? size_t(g.lda) : 1;
+#pragma omp parallel for if (size_t(g.m) * size_t(g.n) * size_t(g.k) > 65536)
+  for (int block = 0; block < blocks; block++) {
+    alignas(64) T pb[N * N], pc[M * N];
+    int i0 = block / across * M, j0 = block % across * N;
+    int m = std::min(M, g.m - i0), n = std::min(N, g.n - j0);
+    std::fill(pc, pc + m * N, T(0));
+    for (int l0 = 0; l0 < g.k; l0 += N) {
+      int k = std::min(N, g.k - l0);
+      if (n < N) std::fill(pb, pb + k * N, T(0));
+      if (g.tb) {
+        for (int j = 0; j < n; j++) {
+          const T* x = b + size_t(j0 + j) * g.ldb + l0;
+          for (int l = 0; l < k; l++) pb[l * N + j] = x[l];
+        }
+      } else {
+        for (int l = 0; l < k; l++) std::copy_n(b + size_t(l0 + l) * g.ldb + j0, n, pb + l * N);
+      }
+      tile_gemm<T>(m, padded<T>(n), k, a + i0 * row + l0 * step, row, step, pb, N, pc, N);
+    }
+    for (int i = 0; i < m; i++) {
+      T* out = c + size_t(i0 + i) * g.ldc + j0;
+      for (int j = 0; j < n; j++)
+        out[j] = pc[i * N + j] + (g.beta != 0 ? T(g.beta) * out[j] : T(0));
+    }
+  }
+}
+
 void product(const Gemm& g, const float* a, const float* b, float* c) {
+  if (g.stable_rows) return tiled(g, a, b, c);
   dnnl_status_t s = dnnl_sgemm(g.ta ? 'T' : 'N', g.tb ? 'T' : 'N', g.m, g.n, g.k, 1.f, a, g.lda, b,
                                g.ldb, g.beta, c, g.ldc);
   if (s != dnnl_success) throw std::runtime_error("oneDNN sgemm: status " + std::to_string(int(s)));
 }
-
-// Packs op(A) rows and op(B) columns in blocks of 64 x 64 x 64 and multiplies the tiles.
-template <class T>
-void tiled(const Gemm& g, const T* a, const T* b, T* c) {
-  constexpr int N = 64;
-  int blocks = (g.m + N - 1) / N * ((g.n + N - 1) / N), across = (g.n + N - 1) / N;
-#pragma omp parallel for if (size_t(g.m) * size_t(g.n) * size_t(g.k) > 65536)
-  for (int block = 0; block < blocks; block++) {
-    alignas(64) T pa[N * N], pb[N * N], pc[N * N];
-    int i0 = block / across * N, j0 = block % across * N;
-    int m = std::min(N, g.m - i0), n = std::min(N, g.n - j0);
-    std::fill(pc, pc + N * N, T(0));
-    for (int l0 = 0; l0 < g.k; l0 += N) {
-      int k = std::min(N, g.k - l0);
-      for (int i = 0; i < m; i++)
-        for (int l = 0; l < k; l++)
-          pa[i * N + l] =
-              g.ta ? a[size_t(l0 + l) * g.lda + i0 + i] : a[size_t(i0 + i) * g.lda + l0 + l];
-      for (int l = 0; l < k; l++) {
-        for (int j = 0; j < n; j++)
-          pb[l * N + j] =
-              g.tb ? b[size_t(j0 + j) * g.ldb + l0 + l] : b[size_t(l0 + l) * g.ldb + j0 + j];
-        for (int j = n; j < N; j++) pb[l * N + j] = 0;
-      }
-      tile_gemm<T>(m, padded<T>(n), k, pa, N, 1, pb, N, pc, N);
-    }
-    for (int i = 0; i < m; i++)
-      for (int j = 0; j < n; j++) {
-        T* out = &c[size_t(i0 + i) * g.ldc + j0 + j];
-        *out = pc[i * N + j] + (g.beta ? T(g.beta) * *out : T(0));
-      }
-  }
-}
-
 void product(const Gemm& g, const double* a, const double* b, double* c) { tiled(g, a, b, c); }
 
 }  // namespace

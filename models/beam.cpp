@@ -12,55 +12,42 @@ struct Hypothesis {
 };
 struct Candidate {
   double log_p;
-  int from, token;  // which open hypothesis, and its next token
+  int from, token;                            // which open hypothesis, and its next token
+  bool operator<(const Candidate& o) const {  // the better first; ties in the order of the rows
+    if (log_p != o.log_p) return log_p > o.log_p;
+    return from != o.from ? from < o.from : token < o.token;
+  }
 };
-
-double ranked(double log_p, size_t length, double penalty) {
-  return log_p / std::pow(double(length), penalty);
-}
 
 struct Search {  // one input row
   std::vector<Hypothesis> open{Hypothesis{}};
-  std::vector<std::pair<double, std::vector<int>>> done;  // rank, tokens
+  std::vector<int> best;  // of the finished ones
+  double best_rank = -INFINITY;
+  int finished = 0;
+  std::vector<Candidate> chosen;  // this step's
 
-  // Whether an open hypothesis could still enter the best `beams`. Its log-probability can only
-  // fall; its rank is highest at whichever length the penalty favours.
-  bool can_improve(const DecodeOptions& o, int length) const {
-    if (int(done.size()) < o.beams) return true;
-    double worst = done[size_t(o.beams) - 1].first, best = -INFINITY;
-    for (const Hypothesis& h : open)
-      best = std::max({best, ranked(h.log_p, size_t(length + 1), o.length_penalty),
-                       ranked(h.log_p, size_t(o.max_length), o.length_penalty)});
-    return best > worst;
+  // The `n` best continuations, from the logits of the open hypotheses and their log-sum-exp.
+  void choose(const float* logits, const float* log_sum, int V, int n) {
+    chosen.clear();
+    for (size_t h = 0; h < open.size(); h++)
+      for (int v = 0; v < V; v++) {
+        float x = logits[h * size_t(V) + size_t(v)];
+        Candidate c{open[h].log_p + (double(x) - log_sum[h]), int(h), v};
+        if (!(x > -INFINITY) || (int(chosen.size()) == n && !(c < chosen.back()))) continue;
+        if (int(chosen.size()) == n) chosen.pop_back();
+        chosen.insert(std::upper_bound(chosen.begin(), chosen.end(), c), c);
+      }
   }
-  void finish(double rank, std::vector<int> tokens) {
-    auto place =
-        std::find_if(done.begin(), done.end(), [&](const auto& d) { return d.first < rank; });
-    done.insert(place, {rank, std::move(tokens)});
+  // An open hypothesis can only lose log-probability; its rank is highest at whichever length the
+  // penalty favours.
+  bool can_improve(const DecodeOptions& o, int length) const {
+    double bound = -INFINITY;
+    for (const Hypothesis& h : open)
+      for (int n : {length + 1, o.max_length})
+        bound = std::max(bound, h.log_p / std::pow(double(n), o.length_penalty));
+    return bound > best_rank;
   }
 };
-
-// The 2 beams best continuations of the row's open hypotheses, whose log-softmax rows start at
-// `log_p`.
-std::vector<Candidate> best_candidates(const Search& s, const double* log_p, int V, int beams) {
-  std::vector<Candidate> all;
-  auto better = [](const Candidate& a, const Candidate& b) {
-    if (a.log_p != b.log_p) return a.log_p > b.log_p;
-    return a.from != b.from ? a.from < b.from : a.token < b.token;
-  };
-  for (size_t h = 0; h < s.open.size(); h++) {
-    std::vector<Candidate> mine;
-    for (int v = 0; v < V; v++)
-      if (log_p[h * size_t(V) + size_t(v)] > -INFINITY)
-        mine.push_back({s.open[h].log_p + log_p[h * size_t(V) + size_t(v)], int(h), v});
-    size_t n = std::min(mine.size(), size_t(2 * beams));
-    std::partial_sort(mine.begin(), mine.begin() + long(n), mine.end(), better);
-    all.insert(all.end(), mine.begin(), mine.begin() + long(n));
-  }
-  std::sort(all.begin(), all.end(), better);
-  if (all.size() > size_t(2 * beams)) all.resize(size_t(2 * beams));
-  return all;
-}
 
 }  // namespace
 
@@ -71,49 +58,55 @@ std::vector<std::vector<int>> beam_search(const Model& model, const Inputs& inpu
   std::vector<int> active;  // searches that go on, in the order of the batch's rows
   for (int b = 0; b < B; b++) active.push_back(b);
   Tensor logits;
-  auto cache = model.start(inputs, inputs.target.dim(1) + o.max_length, &logits);
-  for (int step = 0; step < o.max_length && !active.empty(); step++) {
-    Tensor x = logits.to(Dtype::f64);
+  auto cache = model.start(inputs, inputs.target.dim(1) + o.max_length - 1, &logits);
+  for (int length = 1; !active.empty(); length++) {
+    Tensor x = logits.to(Dtype::f32);
     int V = x.cols();
-    if (step < o.min_length)
+    if (length < o.min_length)
       for (int r = 0; r < x.rows(); r++)
-        x.data<double>()[size_t(r) * size_t(V) + size_t(eos)] = -INFINITY;
-    x = log_softmax(x);
+        x.data<float>()[size_t(r) * size_t(V) + size_t(eos)] = -INFINITY;
+    Tensor log_sum = logsumexp(x);
+    std::vector<int> first{0};  // batch row of each active search's first hypothesis
+    for (int b : active) first.push_back(first.back() + int(searches[size_t(b)].open.size()));
+#pragma omp parallel for schedule(dynamic) if (x.size() > 16384)
+    for (size_t i = 0; i < active.size(); i++) {
+      Search& s = searches[size_t(active[i])];
+      size_t row = size_t(first[i]);
+      s.choose(x.data<float>() + row * size_t(V), log_sum.data<float>() + row, V,
+               o.beams - s.finished);
+    }
     std::vector<int> order, tokens, still;
-    int row = 0;
-    for (int b : active) {
-      Search& s = searches[size_t(b)];
-      int width = int(s.open.size());
-      std::vector<Candidate> candidates =
-          best_candidates(s, x.data<double>() + size_t(row) * size_t(V), V, o.beams);
+    for (size_t i = 0; i < active.size(); i++) {
+      Search& s = searches[size_t(active[i])];
+      ENSURE(!s.chosen.empty(), "decode: the logits of row " + std::to_string(active[i]) +
+                                    " at step " + std::to_string(length - 1) + " are NaN");
       std::vector<Hypothesis> open;
       std::vector<int> from, next;
-      for (const Candidate& c : candidates) {
+      for (const Candidate& c : s.chosen) {
         std::vector<int> y = s.open[size_t(c.from)].tokens;
-        bool last = step + 1 == o.max_length;
-        if (c.token == eos || last) {
-          if (c.token != eos) y.push_back(c.token);
-          s.finish(ranked(c.log_p, size_t(step + 1), o.length_penalty), std::move(y));
-        } else if (int(open.size()) < o.beams) {
-          y.push_back(c.token);
+        if (c.token != eos) y.push_back(c.token);
+        if (c.token == eos || length == o.max_length) {
+          double rank = c.log_p / std::pow(double(length), o.length_penalty);
+          if (rank > s.best_rank) s.best_rank = rank, s.best = std::move(y);
+          s.finished++;
+        } else {
           open.push_back({c.log_p, std::move(y)});
-          from.push_back(row + c.from), next.push_back(c.token);
+          from.push_back(first[i] + c.from), next.push_back(c.token);
         }
       }
-      row += width;
       s.open = std::move(open);
-      if (s.open.empty() || !s.can_improve(o, step + 1)) continue;
-      still.push_back(b);
+      if (s.open.empty() || !s.can_improve(o, length)) continue;
+      still.push_back(active[i]);
       order.insert(order.end(), from.begin(), from.end());
       tokens.insert(tokens.end(), next.begin(), next.end());
     }
     active = still;
-    if (active.empty() || step + 1 == o.max_length) break;
+    if (active.empty()) break;
     model.select(*cache, order);
     logits = model.next(*cache, tokens);
   }
   std::vector<std::vector<int>> out;
-  for (Search& s : searches) out.push_back(s.done.empty() ? std::vector<int>() : s.done[0].second);
+  for (Search& s : searches) out.push_back(std::move(s.best));
   return out;
 }
 

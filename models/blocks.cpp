@@ -91,10 +91,12 @@ Tensor Stack::operator()(const Tensor& ids, const Tensor& token_types,
   if (embedding_norm.gain.defined()) x = embedding_norm(x);
   x = drop(x, config.dropout, context.pass);
   if (relative.defined()) {
-    ENSURE(std::all_of(first.begin(), first.end(), [&](int f) { return f == first[0]; }),
-           "model: relative positions need rows of one length in decoding");
-    context.bias = relative_bias(T, context.cache_length ? context.cache_length : T,
-                                 first.empty() ? 0 : first[0]);
+    int keys = context.cache_length ? context.cache_length : T;
+    bool together = std::all_of(first.begin(), first.end(), [&](int f) { return f == first[0]; });
+    std::vector<Tensor> rows;
+    for (size_t b = 0; b < (together ? 1 : first.size()); b++)
+      rows.push_back(relative_bias(T, keys, first[b]));
+    context.bias = together ? rows[0] : reshape(concat(rows, 0), {B, -1, T + keys - 1});
   }
   context.causal = decoder && !context.cache_length;
   if (hidden) hidden->push_back(x);

@@ -1,44 +1,85 @@
-// Greedy decoding and sampling, batched; rows that have ended leave the batch.
+// Greedy decoding and sampling, batched; rows that have ended leave the batch. A draw is a function
+// of its row's logits and one uniform number, and a row's logits do not depend on the batch
+// (StableRows), so neither do the samples.
 #include "models/decode.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
+#include "kernels/math.h"
 #include "models/beam.h"
 
 namespace retort {
 namespace {
 
-int argmax(const float* x, int n) { return int(std::max_element(x, x + n) - x); }
+float largest(const float* x, int n) {
+  return Solo{}.max(n, [&](int i) { return x[i]; });
+}
 
-// One draw from softmax(x / temperature) cut to the top k and to the smallest set of mass p. Sums
-// run in double in the order of the ids, so the draw is a function of the logits and u alone.
-int draw(const float* x, int n, const DecodeOptions& o, double u) {
-  std::vector<double> w(static_cast<size_t>(n));
-  double m = *std::max_element(x, x + n);
-  for (int i = 0; i < n; i++) w[size_t(i)] = std::exp((x[i] - m) / o.temperature);
-  if ((o.top_k > 0 && o.top_k < n) || o.top_p < 1) {
-    std::vector<int> order(static_cast<size_t>(n));
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(),
-                     [&](int a, int b) { return w[size_t(a)] > w[size_t(b)]; });
-    size_t keep = o.top_k > 0 ? std::min(size_t(o.top_k), order.size()) : order.size();
-    double total = 0, mass = 0;
-    for (size_t i = 0; i < keep; i++) total += w[size_t(order[i])];
-    size_t nucleus = 0;
-    while (nucleus < keep && (nucleus == 0 || mass < o.top_p * total))
-      mass += w[size_t(order[nucleus++])];
-    for (size_t i = nucleus; i < order.size(); i++) w[size_t(order[i])] = 0;
+int argmax(const float* x, int n) {
+  int i = int(std::find(x, x + n, largest(x, n)) - x);
+  return i < n ? i : -1;
+}
+
+// The ids that top-k and then top-p (Holtzman et al. 2020) leave of weights w, in their order. Of
+// equal weights the lower id comes first.
+std::vector<int> cut(const std::vector<float>& w, double total, int top_k, double top_p) {
+  auto below = [&](int a, int b) {
+    return w[size_t(a)] != w[size_t(b)] ? w[size_t(a)] < w[size_t(b)] : a > b;
+  };
+  std::vector<int> heap(w.size()), kept;
+  std::iota(heap.begin(), heap.end(), 0);
+  std::make_heap(heap.begin(), heap.end(), below);
+  size_t limit = top_k > 0 ? std::min(size_t(top_k), w.size()) : w.size();
+  double mass = 0;
+  while (kept.size() < limit && (top_k > 0 || mass < top_p * total)) {
+    std::pop_heap(heap.begin(), heap.end(), below);
+    kept.push_back(heap.back());
+    mass += w[size_t(heap.back())];
+    heap.pop_back();
   }
-  double total = 0, at = 0;
-  for (double v : w) total += v;
-  int last = 0;
+  if (top_k > 0) {  // top-p of what top-k has left
+    double of_k = mass;
+    size_t nucleus = 0;
+    for (mass = 0; nucleus < kept.size() && mass < top_p * of_k; nucleus++)
+      mass += w[size_t(kept[nucleus])];
+    kept.resize(nucleus);
+  }
+  std::sort(kept.begin(), kept.end());
+  return kept;
+}
+
+// One draw from softmax(x / temperature), cut to top-k and top-p: the first id whose cumulative sum
+// exceeds u of the total. The sums run in double and in the order of the ids. -1: x has NaN.
+int draw(const float* x, int n, const DecodeOptions& o, double u) {
+  constexpr int kBlock = 64;
+  std::vector<float> w(static_cast<size_t>(n));
+  float m = largest(x, n), factor = float(1 / o.temperature);
+  Solo{}.each(n, [&](int i) { w[size_t(i)] = exp_((x[i] - m) * factor); });
+  std::vector<double> blocks;
+  for (int i = 0; i < n; i += kBlock) {
+    const float* block = w.data() + i;
+    blocks.push_back(Solo{}.sum(std::min(kBlock, n - i), [&](int j) { return double(block[j]); }));
+  }
+  double total = std::accumulate(blocks.begin(), blocks.end(), 0.0), at = 0;
+  if (!(total > 0)) return -1;
+  if ((o.top_k > 0 && o.top_k < n) || o.top_p < 1) {
+    std::vector<int> kept = cut(w, total, o.top_k, o.top_p);
+    total = 0;
+    for (int i : kept) total += w[size_t(i)];
+    for (int i : kept)
+      if ((at += w[size_t(i)]) > u * total) return i;
+    return kept.back();
+  }
+  int last = 0;  // with a weight above 0: where rounding leaves the sum short of the total
   for (int i = 0; i < n; i++) {
-    if (w[size_t(i)] == 0) continue;
-    last = i;
-    at += w[size_t(i)];
-    if (at > u * total) return i;
+    if (i % kBlock == 0 && at + blocks[size_t(i / kBlock)] <= u * total) {
+      at += blocks[size_t(i / kBlock)];
+      i += kBlock - 1;
+      continue;
+    }
+    if (w[size_t(i)] > 0) last = i;
+    if ((at += w[size_t(i)]) > u * total) return i;
   }
   return last;
 }
@@ -59,47 +100,46 @@ void check(const DecodeOptions& o) {
 std::vector<std::vector<int>> decode(const Model& model, const Inputs& inputs,
                                      const DecodeOptions& o) {
   check(o);
-  NoGrad quiet;
+  ENSURE(inputs.target.defined() && inputs.target.rank() == 2,
+         "decode: expected a prompt, inputs.target (B, T)");
   int B = inputs.target.dim(0), eos = model.config().eos;
   ENSURE(o.sequences.empty() || int(o.sequences.size()) == B,
-         "decode: one sequence number for each row");
+         "decode: expected a sequence number for each of " + std::to_string(B) + " rows, got " +
+             std::to_string(o.sequences.size()));
   if (o.method == "beam") return beam_search(model, inputs, o);
   std::vector<std::vector<int>> out(static_cast<size_t>(B));
   std::vector<int> rows(static_cast<size_t>(B));  // which rows of `out` the batch holds
   std::iota(rows.begin(), rows.end(), 0);
   Tensor logits;
-  auto cache = model.start(inputs, inputs.target.dim(1) + o.max_length, &logits);
-  for (int step = 0; step < o.max_length && !rows.empty(); step++) {
+  auto cache = model.start(inputs, inputs.target.dim(1) + o.max_length - 1, &logits);
+  for (int step = 0;; step++) {
     Tensor host = logits.to(Dtype::f32);
     int V = host.cols();
-    std::vector<int> tokens(rows.size()), kept;
+    std::vector<int> tokens(rows.size()), kept, next;
 #pragma omp parallel for if (rows.size() * size_t(V) > 16384)
     for (size_t i = 0; i < rows.size(); i++) {
       float* x = host.data<float>() + i * size_t(V);
-      if (step < o.min_length) x[eos] = -INFINITY;
-      if (o.method == "greedy") {
-        tokens[i] = argmax(x, V);
-        continue;
-      }
-      RandomKey key = o.key;
-      int sequence = o.sequences.empty() ? rows[i] : o.sequences[size_t(rows[i])];
-      tokens[i] = draw(x, V, o, uniform(key, uint32_t(sequence), uint32_t(step)));
+      if (step + 1 < o.min_length) x[eos] = -INFINITY;
+      size_t row = size_t(rows[i]);
+      uint32_t sequence = uint32_t(o.sequences.empty() ? rows[i] : o.sequences[row]);
+      tokens[i] = o.method == "greedy" ? argmax(x, V)
+                                       : draw(x, V, o, uniform(o.key, sequence, uint32_t(step)));
     }
     for (size_t i = 0; i < rows.size(); i++) {
+      ENSURE(tokens[i] >= 0, "decode: the logits of row " + std::to_string(rows[i]) + " at step " +
+                                 std::to_string(step) + " are NaN");
       if (tokens[i] == eos) continue;
       out[size_t(rows[i])].push_back(tokens[i]);
-      kept.push_back(int(i));
+      kept.push_back(int(i)), next.push_back(tokens[i]);
     }
-    if (step + 1 == o.max_length || kept.empty()) break;
+    if (step + 1 == o.max_length || kept.empty()) return out;
     if (kept.size() < rows.size()) {
       model.select(*cache, kept);
-      std::vector<int> fewer, next;
-      for (int i : kept) fewer.push_back(rows[size_t(i)]), next.push_back(tokens[size_t(i)]);
-      rows = fewer, tokens = next;
+      for (int& i : kept) i = rows[size_t(i)];
+      rows = kept;
     }
-    logits = model.next(*cache, tokens);
+    logits = model.next(*cache, next);
   }
-  return out;
 }
 
 }  // namespace retort

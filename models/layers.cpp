@@ -9,11 +9,15 @@ double scale_of(const ModelConfig& c) { return c.scale_attention ? 0 : 1; }
 
 Attention options_of(const Context& context, double scale, double dropout) {
   Attention o;
-  o.scale = scale;
+  o.scale = scale, o.step = context.cache_length > 0;
   if (context.pass && context.pass->training && dropout > 0)
     o.dropout = dropout, o.key = context.pass->next();
   return o;
 }
+
+// The halves of (B, S, 2 K, D).
+Tensor keys(const Tensor& kv) { return slice(kv, 2, 0, kv.dim(2) / 2); }
+Tensor values(const Tensor& kv) { return slice(kv, 2, kv.dim(2) / 2, kv.dim(2) / 2); }
 
 // (B, T, H, D) -> (B, T, H D).
 Tensor merge_heads(const Tensor& x) { return reshape(x, {x.dim(0), x.dim(1), -1}); }
@@ -70,20 +74,18 @@ SelfAttention::SelfAttention(Parameters& p, const std::string& name, const Model
 Tensor SelfAttention::operator()(const Tensor& x, const Context& context) const {
   int B = x.dim(0), T = x.dim(1);
   Tensor all = reshape(qkv(x), {B, T, heads + 2 * kv_heads, head_size});
-  Tensor q = slice(all, 2, 0, heads), k = slice(all, 2, heads, kv_heads),
-         v = slice(all, 2, heads + kv_heads, kv_heads);
-  if (rotate) q = rotary(q, context.positions), k = rotary(k, context.positions);
+  Tensor q = slice(all, 2, 0, heads), kv = slice(all, 2, heads, 2 * kv_heads);
+  if (rotate) {
+    q = rotary(q, context.positions);
+    kv = concat({rotary(keys(kv), context.positions), values(kv)}, 2);
+  }
   Attention o = options_of(context, scale, dropout);
   o.causal = context.causal, o.lengths = context.lengths, o.bias = context.bias;
   if (context.cache) {
-    store(context.cache->k, k, context.positions);
-    store(context.cache->v, v, context.positions);
-    if (context.cache_length) {
-      k = slice(context.cache->k, 1, 0, context.cache_length);
-      v = slice(context.cache->v, 1, 0, context.cache_length);
-    }
+    store(context.cache->own, kv, context.positions);
+    if (context.cache_length) kv = slice(context.cache->own, 1, 0, context.cache_length);
   }
-  return out(merge_heads(attention(q, k, v, o)));
+  return out(merge_heads(attention(q, keys(kv), values(kv), o)));
 }
 
 CrossAttention::CrossAttention(Parameters& p, const std::string& name, const ModelConfig& c,
@@ -99,19 +101,16 @@ CrossAttention::CrossAttention(Parameters& p, const std::string& name, const Mod
 }
 
 Tensor CrossAttention::operator()(const Tensor& x, const Context& context) const {
-  Tensor k, v;
-  if (context.cache && context.cache->cross_k.defined()) {
-    k = context.cache->cross_k, v = context.cache->cross_v;
-  } else {
-    Tensor both = reshape(kv(context.memory),
-                          {context.memory.dim(0), context.memory.dim(1), 2 * kv_heads, head_size});
-    k = slice(both, 2, 0, kv_heads), v = slice(both, 2, kv_heads, kv_heads);
-    if (context.cache) context.cache->cross_k = k, context.cache->cross_v = v;
+  Tensor both = context.cache ? context.cache->cross : Tensor();
+  if (!both.defined()) {
+    int B = context.memory.dim(0), S = context.memory.dim(1);
+    both = reshape(kv(context.memory), {B, S, 2 * kv_heads, head_size});
+    if (context.cache) context.cache->cross = both;
   }
   Attention o = options_of(context, scale, dropout);
   o.lengths = context.memory_lengths;
-  return out(
-      merge_heads(attention(reshape(q(x), {x.dim(0), x.dim(1), heads, head_size}), k, v, o)));
+  Tensor queries = reshape(q(x), {x.dim(0), x.dim(1), heads, head_size});
+  return out(merge_heads(attention(queries, keys(both), values(both), o)));
 }
 
 }  // namespace retort

@@ -33,10 +33,10 @@ struct FeedForward {
   Tensor operator()(const Tensor& x) const;
 };
 
-/// Keys and values of one decoder layer: (B, capacity, K, D) of the tokens so far, (B, S, K, D) of
-/// the source.
+/// One decoder layer's keys and values, the K heads of keys before those of values: of the tokens
+/// so far (B, capacity, 2 K, D), of the source (B, S, 2 K, D).
 struct LayerCache {
-  Tensor k, v, cross_k, cross_v;
+  Tensor own, cross;
 };
 
 /// What a block's attention sees besides its input.
@@ -44,7 +44,7 @@ struct Context {
   Pass* pass = nullptr;
   bool causal = false;
   Tensor lengths;                 ///< self-attention's keys per row, (B); undefined: all
-  Tensor bias;                    ///< relative positions, (H, T + S - 1), or undefined
+  Tensor bias;                    ///< relative positions, (H, T + S - 1) or (B, ...), or undefined
   Tensor positions;               ///< (B, T), for rotary and for the cache
   Tensor memory, memory_lengths;  ///< encoder output (B, S, C), for cross-attention
   LayerCache* cache = nullptr;

@@ -86,20 +86,21 @@ std::shared_ptr<Cache> Model::start(const Inputs& in, int capacity, Tensor* logi
   ENSURE(net_->decoder && in.target.defined() && in.target.dim(1) > 0,
          "model: decoding needs a decoder and a prompt");
   NoGrad quiet;
+  StableRows stable;
   int B = in.target.dim(0), P = in.target.dim(1);
   auto cache = std::make_shared<Cache>();
   cache->capacity = std::max(capacity, P);
+  ENSURE(config_->positions != "learned" || cache->capacity <= config_->max_positions,
+         "model: decoding up to position " + std::to_string(cache->capacity - 1) +
+             " goes beyond max_positions " + std::to_string(config_->max_positions) +
+             "; shorten prompt or max_length");
   cache->lengths =
       in.target_lengths.defined() ? in.target_lengths.ints() : std::vector<int>(size_t(B), P);
   const SelfAttention& self = net_->decoder->blocks[0].self;
   Tensor like = parameters_.weights();
-  for (size_t i = 0; i < net_->decoder->blocks.size(); i++) {
-    LayerCache layer;
-    layer.k = Tensor::zeros({B, cache->capacity, self.kv_heads, self.head_size}, like.dtype,
-                            like.device());
-    layer.v = Tensor::zeros(layer.k.shape, like.dtype, like.device());
-    cache->layers.push_back(layer);
-  }
+  Shape shape{B, cache->capacity, 2 * self.kv_heads, self.head_size};
+  for (size_t i = 0; i < net_->decoder->blocks.size(); i++)
+    cache->layers.push_back({Tensor::zeros(shape, like.dtype, like.device()), {}});
   Context context;
   if (net_->encoder) {
     context.memory = net_->encode(in, nullptr, nullptr);
@@ -121,6 +122,7 @@ std::shared_ptr<Cache> Model::start(const Inputs& in, int capacity, Tensor* logi
 
 Tensor Model::next(Cache& cache, const std::vector<int>& tokens) const {
   NoGrad quiet;
+  StableRows stable;
   int B = int(cache.lengths.size());
   ENSURE(int(tokens.size()) == B, "model: next() got " + std::to_string(tokens.size()) +
                                       " tokens for " + std::to_string(B) + " rows");
@@ -139,17 +141,11 @@ Tensor Model::next(Cache& cache, const std::vector<int>& tokens) const {
 }
 
 void Model::select(Cache& cache, const std::vector<int>& order) const {
-  NoGrad quiet;
-  int n = int(order.size());
-  Tensor rows = Tensor::from(order, {n}, parameters_.weights().device());
-  auto take = [&](Tensor& x) {
-    if (!x.defined()) return;
-    Shape shape = x.shape;
-    shape[0] = n;
-    x = reshape(embedding(reshape(x, {x.dim(0), -1}), rows), shape);
-  };
-  for (LayerCache& layer : cache.layers)
-    take(layer.k), take(layer.v), take(layer.cross_k), take(layer.cross_v);
+  int used = *std::max_element(cache.lengths.begin(), cache.lengths.end());
+  for (LayerCache& layer : cache.layers) {
+    layer.own = reorder(layer.own, order, used);
+    if (layer.cross.defined()) layer.cross = reorder(layer.cross, order, layer.cross.dim(1));
+  }
   std::vector<int> lengths, source;
   std::vector<int> old =
       cache.source_lengths.defined() ? cache.source_lengths.ints() : std::vector<int>();
@@ -158,7 +154,9 @@ void Model::select(Cache& cache, const std::vector<int>& order) const {
     if (!old.empty()) source.push_back(old[size_t(i)]);
   }
   cache.lengths = lengths;
-  if (!old.empty()) cache.source_lengths = Tensor::from(source, {n}, rows.device());
+  if (!old.empty())
+    cache.source_lengths =
+        Tensor::from(source, {int(source.size())}, cache.source_lengths.device());
 }
 
 size_t Model::non_embedding_count() const {

@@ -101,7 +101,8 @@ TEST_CASE("a run killed at any step and resumed ends with the same bytes") {
         (folder() / "out" / (std::string(model)[0] == 'd' ? "js" : "teacher")).string();
     std::string whole = checksum(dir + "/checkpoint.safetensors"),
                 weights = checksum(dir + "/model.safetensors");
-    for (int killed : {1, 5, 11}) {
+    for (int killed : std::string(model)[0] == 't' ? std::vector<int>{1, 3, 6, 8, 11}
+                                                   : std::vector<int>{2, 4, 5, 9, 10}) {
       fs::remove_all(dir);
       // Killed without warning as soon as the checkpoint of that step is there.
       std::string script =
