@@ -200,7 +200,7 @@ Batch Batcher::batch(int epoch, int index) {
     throw std::invalid_argument(
         fmt::format("batches: epoch {} has no batch {}, it has {}", epoch, index, batches_.size()));
   std::vector<TokenPair> pairs;
-  for (int i : batches_[index]) pairs.push_back(pairs_[i]);
+  for (int i : batches_[index]) pairs.push_back(pairs_[i]), pairs.back().id = i;
   return collate(pairs, options_.layout, specials_);
 }
 

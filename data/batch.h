@@ -65,7 +65,8 @@ struct Batch {
   std::vector<int> labels;  ///< [B, T]; classify: [B] classes, or none where they are numbers
   std::vector<int> target_lengths;  ///< [B] positions of decoder_input without padding
   std::vector<float> values;        ///< [B] numbers of classify
-  std::vector<int> ids;             ///< [B] TokenPair::id of each row
+  std::vector<int> ids;             ///< [B] TokenPair::id of each row; from a Batcher, its index
+                                    ///< among the Batcher's pairs
   int label_count = 0;              ///< labels that are not -1
 };
 

@@ -71,7 +71,7 @@ Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
   std::vector<TokenPair> sampled;
   for (size_t i = 0; i < targets.size(); i++) {
     TokenPair p = pairs[size_t(gold.ids[i])];
-    p.target = targets[i];
+    p.id = gold.ids[i], p.target = targets[i];
     sampled.push_back(std::move(p));
   }
   return collate(sampled, layout_, specials_);
@@ -79,7 +79,7 @@ Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
 
 Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor& teacher,
                           const Batch& b, double total_rows, double total_sequences) const {
-  if (layout_ == Layout::classify && !b.values.empty()) {  // regression: mean squared error
+  if (layout_ == Layout::classify && b.labels.empty()) {  // regression: mean squared error
     Tensor y = Tensor::from(std::vector<double>(b.values.begin(), b.values.end()), {b.size, 1},
                             student.dtype);
     Tensor difference = sub(student, y);

@@ -213,7 +213,7 @@ GoldScore score_gold(Experiment& experiment, const Model& model, const std::stri
     Pass pass;
     Tensor logits = model.forward(inputs_of(b, o.layout, Device::cpu), pass).logits;
     int vocab = logits.cols(), n = logits.rows();
-    if (!b.values.empty()) {  // regression: mean squared error
+    if (o.layout == Layout::classify && b.labels.empty()) {  // regression: mean squared error
       std::vector<double> y = logits.values();
       for (size_t k = 0; k < y.size(); k++)
         score.loss += (y[k] - b.values[k]) * (y[k] - b.values[k]);

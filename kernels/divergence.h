@@ -14,7 +14,7 @@ struct DivergenceRow {
   D rule;
   const T *teacher, *student;
   const int* mask;  // rows with 0 are skipped; or null
-  T *loss, *ds;
+  T *loss, *ds;     // a row that cannot be computed gets the loss NaN: the caller finds out why
   T inverse_temperature;
   T floor;      // log p is at least this; -inf: no floor
   bool ignore;  // entries with p = 0 are left out of a rule that needs p
@@ -35,7 +35,8 @@ struct DivergenceRow {
     auto z = team.sums(n, [&](int i) {
       return Pair<T>{exp_((a[i] - ma) * k), g[i] = exp_((b[i] - mb) * k)};
     });
-    T log_za = log_(z.a), log_zb = log_(z.b), scale_b = 1 / z.b, low = floor;
+    bool broken = !(z.a > 0 && z.b > 0 && abs_(ma) < T(INFINITY) && abs_(mb) < T(INFINITY));
+    T log_za = log_(z.a), log_zb = log_(z.b), low = floor, scale_a = 1 / z.a, scale_b = 1 / z.b;
     bool leave_out = ignore && needs_p;
     // The student's top token, of those that count.
     T best = leave_out
@@ -51,7 +52,8 @@ struct DivergenceRow {
       T lp = max_((a[i] - ma) * k - log_za, low), lq = (b[i] - mb) * k - log_zb;
       T d = min_(max_(lp - lq, T(-1e30)), T(1e30));
       T dt = floored ? lp - lp_top : max_((a[i] - at) * k, T(-1e30));
-      return Point<T>{exp_(lp), eq * scale_b, lp, lq, d, dt, max_((b[i] - bt) * k, T(-1e30))};
+      return Point<T>{exp_((a[i] - ma) * k) * scale_a, eq * scale_b, lp, lq, d, dt,
+                      max_((b[i] - bt) * k, T(-1e30))};
     };
     Point<T> first = point(top, exp_((bt - mb) * k));
     T ref = rule.slope(first), absent = leave_out ? -rule.constant(first) - ref : T(0);
@@ -70,11 +72,11 @@ struct DivergenceRow {
     };
     Pair<T> sum = leave_out ? team.sums(n, entry_or_nothing) : team.sums(n, entry);
     T mean = sum.b * scale_b;
-    team.each(n, [&](int i) { g[i] = (g[i] - exp_((b[i] - mb) * k) * mean) * k; });
-    // NaN tells the caller to look for what made the row impossible.
-    bool broken = false;
+    T total =
+        team.sum(n, [&](int i) INLINE { return g[i] = (g[i] - exp_((b[i] - mb) * k) * mean) * k; });
+    broken |= !(abs_(total) < T(INFINITY));
     if (needs_p && !leave_out && !floored)
-      broken = team.max(n, [&](int i) { return a[i] > T(-INFINITY) ? 0 : 1; }) > 0;
+      broken |= team.max(n, [&](int i) { return a[i] > T(-INFINITY) ? 0 : 1; }) > 0;
     if (needs_q)
       broken |= team.max(n, [&](int i) {
         return b[i] > T(-INFINITY) || !(floored || a[i] > T(-INFINITY)) ? 0 : 1;

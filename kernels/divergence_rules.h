@@ -1,7 +1,7 @@
 // The divergences as scalar rules of one vocabulary entry. p teacher, q student, d = log p - log q.
-//   value(v)         the entry's share of the loss, written so that it is never negative where the
-//   divergence is a
-//                    sum of non-negative terms (spec: q - p adds up to 0 over a row)
+//   value(v)         the entry's share of the loss, in a form that is never negative where the loss
+//                    is a divergence (q - p adds up to 0 over a row), by its series where d is near
+//                    0
 //   slope(v)         d loss / d q up to a constant of the row, small where q is large
 //   q_slope(v, ref)  q (slope - ref), overridden where the slope is unbounded
 // Rules that divide by p (needs_p) say what an entry with p = 0 is worth when it is ignored:
@@ -16,30 +16,30 @@ namespace retort {
 
 template <class T>
 struct Point {
-  T p, q, lp, lq;
-  T d;  // lp - lq
-  T dt,
-      ds;  // teacher and student logit minus those of the student's top token, over the temperature
+  T p, q, lp, lq;  // lp may be floored; p is not
+  T d;             // lp - lq
+  T dt, ds;        // teacher's and student's logit minus those of the student's top token, over T
 };
 
-/// exp(x) - 1 - x for |x| < 0.03.
-template <class T>
-HD T phi_series(T x) {
-  return x * x * (T(0.5) + x * (T(1.0 / 6) + x * T(1.0 / 24)));
-}
-/// exp(x) - 1 for |x| < 0.03.
+/// |d| below which the series hold to rounding.
+HD bool near(float d) { return d < 0.1f && d > -0.1f; }
+HD bool near(double d) { return d < 0.01 && d > -0.01; }
+/// exp(x) - 1 for x near 0.
 template <class T>
 HD T expm1_series(T x) {
-  return x * (1 + x * (T(0.5) + x * (T(1.0 / 6) + x * T(1.0 / 24))));
+  return x * (1 + x * (T(0.5) + x * (T(1.0 / 6) + x * (T(1.0 / 24) + x * T(1.0 / 120)))));
 }
-/// log(1 + x) for |x| < 0.03.
+/// exp(x) - 1 - x for x near 0.
+template <class T>
+HD T phi_series(T x) {
+  return x * x *
+         (T(0.5) + x * (T(1.0 / 6) + x * (T(1.0 / 24) + x * (T(1.0 / 120) + x * T(1.0 / 720)))));
+}
+/// log(1 + x) for x near 0.
 template <class T>
 HD T log1p_series(T x) {
-  return x * (1 - x * (T(0.5) - x * (T(1.0 / 3) - x * T(0.25))));
-}
-template <class T>
-HD bool near(T d) {
-  return d < T(0.02) && d > T(-0.02);
+  T s = T(1.0 / 5) - x * (T(1.0 / 6) - x * T(1.0 / 7));
+  return x * (1 - x * (T(0.5) - x * (T(1.0 / 3) - x * (T(0.25) - x * s))));
 }
 
 template <class D, class T>
@@ -81,19 +81,16 @@ struct Gjs : Rule<Gjs<T>, T> {  // b KL(p||m) + (1-b) KL(q||m), m = b p + (1-b) 
   explicit Gjs(double beta)
       : b(T(beta)),
         log_b(T(::log(beta))),
-        log_rest(T(::log(1 - beta))),
-        logit(T(::log(beta) - ::log(1 - beta))) {}
+        log_rest(T(::log1p(-beta))),
+        logit(T(::log(beta) - ::log1p(-beta))) {}
   HD T value(const Point<T>& v) const {
-    // b g(u) - g(b u), u = p/q - 1, g(x) = (1 + x) log(1 + x) = x + x^2/2 - x^3/6 + x^4/12 - x^5/20
-    // ...
-    T u = expm1_series(v.d), r = 1 - b;
-    T close =
-        v.q * b * u * u *
-        (r * T(0.5) - u * ((1 - b * b) * T(1.0 / 6) - u * ((1 - b * b * b) * T(1.0 / 12) -
-                                                           u * (1 - b * b * b * b) * T(0.05))));
-    T l = softplus_(v.d + logit);
-    T far = b * v.p * (v.d + logit - log_b - l) - r * v.q * (log_rest + l);
-    return select_(near(v.d), close, far);
+    // q (b g(u) - g(b u)), u = p/q - 1, g(x) = (1 + x) log(1 + x) = x + x^2/2 - x^3/6 + x^4/12 ...
+    T u = expm1_series(v.d), r = 1 - b, bb = b * b;
+    T s = T(1.0 / 20) * (1 - bb * bb) - u * T(1.0 / 30) * (1 - bb * bb * b);
+    s = r * T(0.5) - u * ((1 - bb) * T(1.0 / 6) - u * ((1 - bb * b) * T(1.0 / 12) - u * s));
+    T x = v.d + logit, l = softplus_(x);  // log m = log(1-b) + log q + l = log b + log p + l - x
+    T far = -b * v.p * (log_b + softplus_(-x)) - r * v.q * (log_rest + l);
+    return select_(near(v.d), v.q * b * u * u * s, far);
   }
   HD T slope(const Point<T>& v) const { return -(1 - b) * softplus_(v.d + logit); }
 };
@@ -106,8 +103,8 @@ template <class T>
 struct Tvd : Rule<Tvd<T>, T> {  // 1/2 sum |p - q|
   explicit Tvd(double) {}
   HD T value(const Point<T>& v) const {
-    T x = T(0.5) * (v.p > v.q ? v.p - v.q : v.q - v.p);
-    return v.d == 0 ? T(0) : x;  // p and q are rounded in two ways; the logs are not
+    T x = select_(near(v.d), v.q * expm1_series(v.d), v.p - v.q);
+    return T(0.5) * (x < 0 ? -x : x);
   }
   HD T slope(const Point<T>& v) const { return v.d > 0 ? T(-0.5) : v.d < 0 ? T(0.5) : T(0); }
 };
@@ -135,17 +132,17 @@ struct SkewRkl : Rule<SkewRkl<T>, T> {  // KL(q || (1-a) p + a q)
     T far = (1 - a) * (v.p - v.q) - v.q * (log_a + softplus_(v.d + logit));
     return select_(near(v.d), close, far);
   }
-  HD T slope(const Point<T>& v)
-      const {  // r/(1+r) - log(1+r), r = (1-a) p / (a q); its series where r is small
-    T x = v.d + logit, r = exp_(min_(x, T(-4)));
-    T s = T(-7.0 / 8);
+  HD T slope(const Point<T>& v) const {
+    // r/(1+r) - log(1+r), r = (1-a) p / (a q); its series where r is small
+    T x = v.d + logit, r = exp_(x > 0 ? -x : x), s = T(-7.0 / 8);
     s = T(6.0 / 7) + r * s;
     s = T(-5.0 / 6) + r * s;
     s = T(4.0 / 5) + r * s;
     s = T(-3.0 / 4) + r * s;
     s = T(2.0 / 3) + r * s;
     s = T(-1.0 / 2) + r * s;
-    return select_(x < T(-4.6), r * r * s, sigmoid_(x) - softplus_(x));
+    T far = (x > 0 ? T(1) : r) / (1 + r) - softplus_(x);
+    return select_(x < T(-4.6), r * r * s, far);
   }
 };
 
@@ -154,11 +151,11 @@ struct Alpha : Rule<Alpha<T>, T> {  // (sum p^a q^(1-a) - 1) / (a (a-1))
   T a;
   explicit Alpha(double alpha) : a(T(alpha)) {}
   HD T power(const Point<T>& v) const {
-    return exp_(a * max_(v.lp, T(-1e30)) + (1 - a) * max_(v.lq, T(-1e30)));
+    return exp_or_inf(a * max_(v.lp, T(-1e30)) + (1 - a) * max_(v.lq, T(-1e30)));
   }
   HD T value(const Point<T>& v) const {
-    T close = v.q * v.d * v.d *
-              (T(0.5) + v.d * ((a + 1) * T(1.0 / 6) + v.d * (a * a + a + 1) * T(1.0 / 24)));
+    T c3 = a + 1, c4 = c3 * a + 1, c5 = c4 * a + 1, s = c4 * T(1.0 / 24) + v.d * c5 * T(1.0 / 120);
+    T close = v.q * v.d * v.d * (T(0.5) + v.d * (c3 * T(1.0 / 6) + v.d * s));
     T far = (power(v) - a * v.p - (1 - a) * v.q) / (a * (a - 1));
     return select_(near(v.d), close, far);
   }
@@ -171,12 +168,12 @@ template <class T>
 struct Hellinger : Rule<Hellinger<T>, T> {  // 1 - sum sqrt(p q) = 1/2 sum (sqrt p - sqrt q)^2
   explicit Hellinger(double) {}
   HD T value(const Point<T>& v) const {
-    T close = expm1_series(T(0.5) * v.d), far = exp_(T(0.5) * v.lp) - exp_(T(0.5) * v.lq);
+    T close = expm1_series(T(0.5) * v.d), far = sqrt_(v.p) - sqrt_(v.q);
     return T(0.5) * select_(near(v.d), v.q * close * close, far * far);
   }
   HD T slope(const Point<T>& v) const { return T(-0.5) * exp_(T(0.5) * v.d); }
   HD T q_slope(const Point<T>& v, T ref) const {
-    return T(-0.5) * exp_(T(0.5) * (v.lp + v.lq)) - v.q * ref;
+    return T(-0.5) * sqrt_(v.p) * sqrt_(v.q) - v.q * ref;
   }
 };
 
@@ -197,7 +194,7 @@ struct Chi2 : Rule<Chi2<T>, T> {  // sum p^2 / q - 1 = sum (p - q)^2 / q
   static constexpr bool needs_q = true;
   explicit Chi2(double) {}
   HD T ratio(const Point<T>& v) const {
-    return exp_(2 * max_(v.lp, T(-1e30)) - max_(v.lq, T(-1e30)));
+    return exp_or_inf(2 * max_(v.lp, T(-1e30)) - max_(v.lq, T(-1e30)));
   }
   HD T value(const Point<T>& v) const {
     T u = expm1_series(v.d);

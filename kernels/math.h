@@ -25,6 +25,10 @@ template <class T>
 HD T min_(T a, T b) {
   return a < b ? a : b;
 }
+template <class T>
+HD T abs_(T x) {
+  return x < 0 ? -x : x;
+}
 
 /// c ? a : b by masks: g++ turns a plain select between costly values into a branch, and the loop
 /// no longer vectorises.
@@ -65,6 +69,10 @@ HD float exp_(float x) {
   return bits<float>(y & -int(!(x < -87.3f)));
 #endif
 }
+
+/// exp where the argument may be large: exp_ of a float saturates at 2e38.
+HD double exp_or_inf(double x) { return ::exp(x); }
+HD float exp_or_inf(float x) { return select_(x > 88.f, INFINITY, exp_(x)); }
 
 /// log of a positive normal number.
 HD float log_normal(float x) {

@@ -26,7 +26,7 @@ void run(const Call& c) {
              D<T>(c.parameter), c.teacher.data<T>(), c.student.data<T>(),
              c.mask.defined() ? c.mask.data<int>() : nullptr, c.loss.data<T>(), c.ds.data<T>(),
              T(1 / c.options.temperature),
-             c.options.zero == ZeroPolicy::floor ? T(c.options.floor) : T(-INFINITY),
+             c.needs_p && c.options.zero == ZeroPolicy::floor ? T(c.options.floor) : T(-INFINITY),
              c.options.zero == ZeroPolicy::ignore, c.needs_p, c.needs_q, c.student.cols()});
   });
 }
@@ -108,7 +108,9 @@ const Entry& find(const std::string& name) {
            ": the student's probability is exactly 0 where the teacher's is not: the loss "
            "is infinite");
   }
-  fail("divergence " + e.info.name + ": row " + std::to_string(row) + ": the loss is not finite");
+  fail("divergence " + e.info.name + ": row " + std::to_string(row) +
+       ": the loss or its gradient overflows; use a higher temperature, or " +
+       (student.dtype == Dtype::f64 ? "another loss" : "float64"));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace {
 std::vector<TokenPair> random_pairs(int count) {
   std::vector<TokenPair> pairs(count);
   for (int i = 0; i < count; i++) {
-    pairs[i].id = i;
+    pairs[i].id = 7 * i;  // as of a corpus of which some examples were left out
     pairs[i].source.assign(1 + mix(1, 0, i) % 40, 10 + i % 50);
     pairs[i].target.assign(1 + mix(1, 1, i) % 40, 60 + i % 50);
   }
@@ -86,6 +86,11 @@ TEST_CASE("an epoch holds every pair once, within the budget and with little pad
     CHECK(b.size <= 30);
     CHECK(b.size > 0);
     seen.insert(b.ids.begin(), b.ids.end());
+    for (int row = 0; row < b.size; row++) {
+      auto begin = b.source.begin() + row * b.source_length;
+      auto& source = pairs.at(b.ids[row]).source;  // ids are places among the pairs
+      CHECK(std::equal(source.begin(), source.end(), begin));
+    }
     padded += b.size * std::max(b.source_length, b.target_length);
     for (int row = 0; row < b.size; row++)
       real += std::max(b.source_lengths[row], b.target_lengths[row]);
@@ -233,8 +238,8 @@ TEST_CASE("published sentences survive the way into batches and back") {
     Batch b = batcher.batch(0, i);
     for (int row = 0; row < b.size; row++, rows++) {
       auto begin = b.decoder_input.begin() + row * b.target_length;
-      same +=
-          tokenizer.decode({begin, begin + b.target_length}) == corpus.examples[b.ids[row]].target;
+      same += tokenizer.decode({begin, begin + b.target_length}) ==
+              corpus.examples[encoded.pairs[b.ids[row]].id].target;
     }
   }
   CHECK(rows == encoded.pairs.size());

@@ -243,6 +243,40 @@ TEST_CASE("-inf logits, and what is refused") {
   }
 }
 
+TEST_CASE("every divergence refuses NaN and +inf on both sides") {
+  for (const std::string& name : all_names())
+    for (Dtype type : {Dtype::f32, Dtype::f64})
+      for (double bad : {double(NAN), double(INFINITY)})
+        for (bool teacher : {true, false})
+          for (int token : {0, 17, 32}) {
+            Tensor t = random_tensor({2, 33}, 1), s = random_tensor({2, 33}, 2);
+            (teacher ? t : s).data<double>()[33 + token] = bad;
+            INFO(name);
+            CHECK_THROWS_WITH(
+                compute(name, t, s, type),
+                Catch::Contains("row 1, token " + std::to_string(token) + ": the " +
+                                (teacher ? "teacher" : "student") + "'s logit is"));
+          }
+}
+
+TEST_CASE("distributions without a common token") {
+  Tensor t = Tensor::from({0, -INFINITY, 3, -INFINITY}, {1, 4}, Dtype::f64),
+         s = Tensor::from({-INFINITY, 1, -INFINITY, 1}, {1, 4}, Dtype::f64);
+  for (Dtype type : {Dtype::f32, Dtype::f64}) {
+    CHECK(compute("js", t, s, type).loss[0] == Approx(std::log(2)));
+    double entropy = -0.15 * std::log(0.15) - 0.85 * std::log(0.85);
+    CHECK(compute("gjs:0.15", t, s, type).loss[0] == Approx(entropy));
+    CHECK(compute("tvd", t, s, type).loss[0] == Approx(1));
+    CHECK(compute("hellinger", t, s, type).loss[0] == Approx(1));
+    CHECK(compute("skew_kl:0.1", t, s, type).loss[0] == Approx(-std::log(0.1)));
+    CHECK(compute("skew_rkl:0.1", t, s, type).loss[0] == Approx(-std::log(0.1)));
+  }
+  // p^2 / q beyond float32: an error, not a number.
+  t = Tensor::from({80, 0}, {1, 2}, Dtype::f64), s = Tensor::from({-80, 80}, {1, 2}, Dtype::f64);
+  CHECK_THROWS_WITH(compute("chi2", t, s, Dtype::f32), Catch::Contains("overflows"));
+  CHECK(std::isfinite(compute("chi2", t, s, Dtype::f64).loss[0]));
+}
+
 TEST_CASE("names and parameters are checked") {
   CHECK_THROWS_WITH(parse_divergence("jss"), Catch::Contains("did you mean \"js\""));
   CHECK_THROWS_WITH(parse_divergence("gjs:1.5"), Catch::Contains("between 0 and 1"));
