@@ -46,7 +46,8 @@ COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo 
 $(shell mkdir -p $(BUILD); echo '#define RETORT_COMMIT "$(COMMIT)"' | cmp -s - $(BUILD)/build_commit.h || \
         echo '#define RETORT_COMMIT "$(COMMIT)"' > $(BUILD)/build_commit.h)
 
-$(BUILD)/%.o: %.cpp
+# `deps` only has to come first (|): on a bare machine nothing compiles before the packages are there.
+$(BUILD)/%.o: %.cpp | deps
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -c $< -o $@
 $(LIB): $(OBJ)
@@ -67,7 +68,7 @@ test: deps $(BUILD)/tests/run $(BUILD)/retort nvcc-check  ## build and pass ever
 # Where nvcc is found every operator, loss and row-kernel file must compile for the GPU, warnings being errors.
 NVCC := $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
 NVCC_OBJ = $(DEVICE_SRC:%.cpp=$(BUILD)/nvcc/%.o)
-$(BUILD)/nvcc/%.o: %.cpp
+$(BUILD)/nvcc/%.o: %.cpp | deps
 	@mkdir -p $(@D)
 	$(NVCC) -x cu -std=c++20 -O1 -arch=sm_90 -Werror all-warnings -I. -Xcompiler -Wno-unknown-pragmas -MD -MF $(@:.o=.d) -c $< -o $@
 ifeq ($(NVCC),)
@@ -77,7 +78,7 @@ else
 nvcc-check: $(NVCC_OBJ)  ## compile the kernels for CUDA where nvcc is found
 endif
 
-data/sets/l10n-en-ro:
+data/sets/l10n-en-ro: | deps
 	data/get l10n-en-ro
 demo: deps $(BUILD)/retort data/sets/l10n-en-ro  ## real data, a teacher, five students, the table: ten minutes
 	$(BUILD)/retort run recipes/demo.toml

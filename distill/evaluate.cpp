@@ -7,10 +7,16 @@
 #include "data/bleu.h"
 #include "data/chrf.h"
 #include "distill/objective.h"
+#include "distill/progress.h"
 #include "distill/trainer.h"
 
 namespace retort {
 namespace {
+
+// Evaluation keeps nothing half done.
+void stop_if_interrupted() {
+  if (interrupted()) throw Interrupted{"stopped while evaluating; the same command evaluates anew"};
+}
 
 // Batches of similar source lengths, so that little is padded; ids say where rows belong.
 std::vector<Batch> decode_batches(Experiment& e, const std::vector<TokenPair>& pairs) {
@@ -36,6 +42,7 @@ std::vector<std::string> generate(Experiment& e, const Model& model,
                                   const std::vector<TokenPair>& pairs, DecodeOptions options) {
   std::vector<std::string> out(pairs.size());
   for (const Batch& b : decode_batches(e, pairs)) {
+    stop_if_interrupted();
     options.sequences = b.ids;
     std::vector<std::vector<int>> targets = decode_batch(model, b, e.layout(), options);
     for (size_t i = 0; i < targets.size(); i++)
@@ -48,8 +55,10 @@ std::vector<std::string> generate(Experiment& e, const Model& model,
 
 DecodeOptions decode_options(const Recipe& recipe) {
   DecodeOptions o;
-  o.method = recipe.evaluate.method, o.beams = recipe.evaluate.beams;
-  o.length_penalty = recipe.evaluate.length_penalty, o.max_length = recipe.evaluate.max_length;
+  const EvaluateOptions& e = recipe.evaluate;
+  o.method = e.method, o.beams = e.beams, o.length_penalty = e.length_penalty;
+  o.temperature = e.temperature, o.top_k = e.top_k, o.top_p = e.top_p;
+  o.min_length = e.min_length, o.max_length = e.max_length;
   o.key = {recipe.seed, 0, 1u << 24, 0};
   return o;
 }
@@ -84,11 +93,13 @@ std::vector<std::string> generate_texts(Experiment& e, const Model& model,
 double risk(Experiment& e, const Model& writer, const Model& scorer, const std::string& split) {
   NoGrad quiet;
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
-  DecodeOptions options = decode_options(e.recipe());
+  DecodeOptions options;  // the model's own distribution, however the recipe decodes
+  options.key = decode_options(e.recipe()).key;
   options.method = "sample";
   options.max_length = e.recipe().data.max_target + 1;
   std::vector<double> per_sequence(pairs.size());
   for (const Batch& prompts : decode_batches(e, pairs)) {
+    stop_if_interrupted();
     options.sequences = prompts.ids;
     std::vector<std::vector<int>> targets = decode_batch(writer, prompts, e.layout(), options);
     std::vector<TokenPair> part;

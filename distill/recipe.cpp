@@ -40,7 +40,9 @@ void visit(V& v, Term& o) {
 template <class V>
 void visit(V& v, EvaluateOptions& o) {
   v("method", o.method), v("beams", o.beams), v("length_penalty", o.length_penalty);
-  v("max_length", o.max_length), v("rows", o.rows), v("risks", o.risks);
+  v("temperature", o.temperature), v("top_k", o.top_k), v("top_p", o.top_p);
+  v("min_length", o.min_length), v("max_length", o.max_length), v("rows", o.rows);
+  v("risks", o.risks);
 }
 
 namespace {

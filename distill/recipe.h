@@ -67,8 +67,11 @@ struct EvaluateOptions {
   std::string method = "greedy";
   int beams = 4;
   double length_penalty = 1;
-  int max_length = 128;
-  int rows = 64;      ///< sequences decoded at a time
+  double temperature = 1;  ///< sample, as are top_k and top_p (models/decode.h)
+  int top_k = 0;
+  double top_p = 1;
+  int min_length = 0, max_length = 128;  ///< tokens, the end included
+  int rows = 64;                         ///< sequences decoded at a time
   bool risks = true;  ///< likelihood and coverage risk, which need the teacher and sampling
 };
 

@@ -37,12 +37,23 @@ struct Position {
   double tokens = 0, seconds = 0;
 };
 
-// The first parameter whose gradient is not finite, or "".
-std::string broken_gradient(const Parameters& parameters) {
+// The first parameter with a number that is not finite in `of`, its value or its gradient; or "".
+std::string first_broken(const Parameters& parameters, Tensor (*of)(const Tensor&)) {
   for (const Parameter& p : parameters.list())
-    for (double g : grad(p.value).values())
-      if (!std::isfinite(g)) return p.name;
+    for (double x : of(p.value).values())
+      if (!std::isfinite(x)) return p.name;
   return "";
+}
+
+// What is not finite, and what to do.
+[[noreturn]] void not_finite(double loss, const Parameters& parameters) {
+  std::string weight = first_broken(parameters, [](const Tensor&x) { return x.detach(); }),
+              gradient = first_broken(parameters, grad);
+  std::string what = std::isfinite(loss) ? "the gradient of " + gradient + " is not finite"
+                     : weight.empty()
+                         ? fmt::format("the loss is {}, all weights are finite", loss)
+                         : fmt::format("the loss is {}: {} is not finite", loss, weight);
+  throw std::runtime_error(what + "; try a lower train.learning_rate or train.clip");
 }
 
 void save_failed_batch(const std::string& path, long step, const std::vector<Batch>& batches,
@@ -145,18 +156,14 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     try {
       parameters.zero_grads();
       r = objective.accumulate(model, batches, pairs, at.step);
-      if (!std::isfinite(r.loss)) throw std::runtime_error(fmt::format("the loss is {}", r.loss));
-      norm = clip_grad_norm(parameters, t.clip);
-      if (!std::isfinite(norm))
-        throw std::runtime_error("the gradient of " + broken_gradient(parameters) +
-                                 " is not finite");
+      if (std::isfinite(r.loss)) norm = clip_grad_norm(parameters, t.clip);
+      if (!std::isfinite(r.loss) || !std::isfinite(norm)) not_finite(r.loss, parameters);
     } catch (const std::exception& e) {
       progress.finish();
       std::string failed = dir + "/failed-batch.json";
       save_failed_batch(failed, at.step, batches, experiment.tokenizer(), pairs);
       throw std::runtime_error(fmt::format(
-          "{}: step {}: {}; its batch is in {}, {}; try a lower train.learning_rate or train.clip",
-          stage.name, at.step + 1, e.what(), failed,
+          "{}: step {}: {}; its batch is in {}, {}", stage.name, at.step + 1, e.what(), failed,
           fs::exists(checkpoint) ? "the last good checkpoint is kept"
                                  : "no checkpoint was written yet"));
     }
@@ -184,8 +191,8 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     if (stop && at.step < total) {
       progress.finish();
       throw Interrupted{
-          fmt::format("stopped after step {} of {}; {} holds it. The same command with --resume "
-                      "goes on",
+          fmt::format("stopped after step {} of {}; {} holds it. The same command goes on from "
+                      "there (train and distill: with --resume)",
                       at.step, total, checkpoint)};
     }
   }

@@ -252,10 +252,9 @@ TEST_CASE("every divergence refuses NaN and +inf on both sides") {
             Tensor t = random_tensor({2, 33}, 1), s = random_tensor({2, 33}, 2);
             (teacher ? t : s).data<double>()[33 + token] = bad;
             INFO(name);
-            CHECK_THROWS_WITH(
-                compute(name, t, s, type),
-                Catch::Contains("row 1, token " + std::to_string(token) + ": the " +
-                                (teacher ? "teacher" : "student") + "'s logit is"));
+            CHECK_THROWS_WITH(compute(name, t, s, type),
+                              Catch::Contains("row 1, token " + std::to_string(token) + ": the " +
+                                              (teacher ? "teacher" : "student") + "'s logit is"));
           }
 }
 
