@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <set>
 #include <stdexcept>
 
@@ -13,20 +14,21 @@
 namespace retort {
 namespace {
 
-int class_of(const std::string& label, const std::vector<std::string>& labels, size_t example) {
+int class_of(const std::string& label, const std::vector<std::string>& labels,
+             const std::string& where) {
   auto found = std::find(labels.begin(), labels.end(), label);
   if (found == labels.end())
     throw std::runtime_error(
-        fmt::format("example {}: label '{}' is not one of: {}", example, label, join(labels)));
+        fmt::format("{}: label '{}' is not one of: {}", where, label, join(labels)));
   return found - labels.begin();
 }
 
-float number_of(const std::string& label, size_t example) {
+float number_of(const std::string& label, const std::string& where) {
   float value = 0;
   const char* end = label.data() + label.size();
   auto [at, error] = std::from_chars(label.data(), end, value);
-  if (error != std::errc() || at != end)
-    throw std::runtime_error(fmt::format("example {}: label '{}' is not a number", example, label));
+  if (error != std::errc() || at != end || !std::isfinite(value))
+    throw std::runtime_error(fmt::format("{}: label '{}' is not a finite number", where, label));
   return value;
 }
 
@@ -95,10 +97,11 @@ Encoded encode(const Corpus& corpus, const Tokenizer& tokenizer, const EncodeOpt
   for (size_t i = 0; i < pairs.size(); i++) {
     TokenPair& pair = pairs[i];
     const std::string& label = corpus.examples[i].target;
+    std::string where = fmt::format("{}:{}", corpus.path, corpus.examples[i].line);
     if (!fits(pair.source, options.max_source, "source")) continue;
     if (!fits(pair.target, options.max_target, "target")) continue;
-    if (classify && options.labels.empty()) pair.value = number_of(label, i);
-    if (classify && !options.labels.empty()) pair.target = {class_of(label, options.labels, i)};
+    if (classify && options.labels.empty()) pair.value = number_of(label, where);
+    if (classify && !options.labels.empty()) pair.target = {class_of(label, options.labels, where)};
     encoded.pairs.push_back(std::move(pair));
   }
   if (encoded.pairs.empty())

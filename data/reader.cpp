@@ -65,8 +65,8 @@ NextRecord tsv_records(const ReadOptions& options) {
   }
   std::vector<size_t> sources;
   for (const std::string& name : options.source)
-    sources.push_back(column_index(name, header, reader->where()));
-  size_t target = column_index(options.target, header, reader->where());
+    sources.push_back(column_index(name, header, options.paths[0]));
+  size_t target = column_index(options.target, header, options.paths[0]);
   size_t needed = std::max(target, *std::max_element(sources.begin(), sources.end())) + 1;
   return [=](Example& example) {
     std::string line;
@@ -75,7 +75,7 @@ NextRecord tsv_records(const ReadOptions& options) {
     if (columns.size() < needed)
       throw std::runtime_error(fmt::format("{}: {} tab-separated columns, at least {} expected",
                                            reader->where(), columns.size(), needed));
-    example.target = columns[target];
+    example.target = columns[target], example.line = reader->line_number();
     std::vector<std::string> texts;
     for (size_t i : sources) texts.push_back(columns[i]);
     example.source = join_texts(texts);
@@ -88,6 +88,7 @@ NextRecord parallel_records(const ReadOptions& options) {
   auto target = std::make_shared<LineReader>(options.paths[1]);
   return [=](Example& example) {
     bool more = source->next(example.source), both = target->next(example.target);
+    example.line = source->line_number();
     if (more == both) return both;
     std::string line;
     while (source->next(line)) {
@@ -131,11 +132,14 @@ NextRecord jsonl_records(const ReadOptions& options) {
           fmt::format("{}: not JSON at character {} of the line; one object a line "
                       "was expected",
                       reader->where(), e.byte));
+    } catch (const nlohmann::json::out_of_range&) {
+      throw std::runtime_error(
+          fmt::format("{}: a number of the line is too large", reader->where()));
     }
     if (!object.is_object())
       throw std::runtime_error(fmt::format("{}: {} found, one JSON object a line was expected",
                                            reader->where(), object.type_name()));
-    example.target = field(object, options.target);
+    example.target = field(object, options.target), example.line = reader->line_number();
     std::vector<std::string> texts;
     for (const std::string& name : options.source) texts.push_back(field(object, name));
     example.source = join_texts(texts);
@@ -145,7 +149,11 @@ NextRecord jsonl_records(const ReadOptions& options) {
 
 NextRecord text_records(const ReadOptions& options) {
   auto reader = std::make_shared<LineReader>(options.paths[0]);
-  return [=](Example& example) { return reader->next(example.target); };
+  return [=](Example& example) {
+    bool more = reader->next(example.target);
+    example.line = reader->line_number();
+    return more;
+  };
 }
 
 NextRecord records(const ReadOptions& options) {
@@ -167,7 +175,7 @@ NextRecord records(const ReadOptions& options) {
 
 // Why an example is left out, or "" when it is kept.
 std::string reason_to_drop(const Example& example, const ReadOptions& options, bool has_source) {
-  const auto& [source, target] = example;
+  const std::string &source = example.source, &target = example.target;
   auto within = [&](auto holds) {
     return (!has_source || holds(source)) && (options.labelled || holds(target));
   };
@@ -211,6 +219,7 @@ Corpus read_corpus(const ReadOptions& options) {
         total == 0 ? fmt::format("{}: the file is empty, examples were expected", options.paths[0])
                    : fmt::format("{}: none of {} examples is left: {}", options.paths[0], total,
                                  join(reasons)));
+  corpus.path = options.paths[0];
   corpus.checksum = checksum(options.paths[0]);
   if (options.paths.size() > 1) corpus.checksum += '+' + checksum(options.paths[1]);
   return corpus;

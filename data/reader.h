@@ -14,6 +14,7 @@ namespace retort {
 /// `target`.
 struct Example {
   std::string source, target;
+  size_t line = 0;  ///< where it stands in the (first) file, from 1
 };
 
 /// What was read, how many examples were left out for which reason, and the checksum of the file
@@ -22,6 +23,7 @@ struct Corpus {
   std::vector<Example> examples;
   std::map<std::string, size_t> dropped;
   std::string checksum;
+  std::string path;  ///< of the (first) file
 };
 
 /// How to read a corpus. A column of a tsv file is a number from 1 or, with `header`, a name of the

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 
 namespace retort {
@@ -141,7 +142,15 @@ std::string read_file(const std::string& path) {
   return bytes;
 }
 
-void write_file_atomically(const std::string& path, std::string_view bytes) {
+void write_file_atomically(const std::string& asked, std::string_view bytes) {
+  std::error_code none;
+  std::string path = std::filesystem::is_symlink(asked, none)
+                         ? std::filesystem::weakly_canonical(asked, none).string()
+                         : asked;
+  if (std::filesystem::exists(path, none) && !std::filesystem::is_regular_file(path, none)) {
+    errno = EEXIST;
+    fail(path, "replace what is no regular file");
+  }
   std::string beside = fmt::format("{}.tmp{}", path, getpid());
   int file = open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (file < 0) fail(beside, "create");

@@ -45,7 +45,8 @@ std::vector<std::string> read_lines(const std::string& path);
 std::string read_file(const std::string& path);
 
 /// Writes `bytes` to a temporary name beside `path`, flushes to disk and renames: `path` holds
-/// either its old content or all of the new. Throws std::runtime_error (disk full, no such folder)
+/// either its old content or all of the new. A symbolic link is followed; what is no regular file
+/// is not replaced. Throws std::runtime_error (disk full, no such folder)
 /// and leaves nothing.
 void write_file_atomically(const std::string& path, std::string_view bytes);
 

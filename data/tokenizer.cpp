@@ -69,7 +69,8 @@ Tokenizer Tokenizer::load(const std::string& path) {
   std::string bytes = read_file(path);
   auto model = std::make_shared<sentencepiece::SentencePieceProcessor>();
   if (bytes.empty() || !model->LoadFromSerializedProto(bytes).ok())
-    throw std::runtime_error(fmt::format("{}: not a SentencePiece model", path));
+    throw std::runtime_error(fmt::format(
+        "{}: not a SentencePiece model; restore the file the models were trained with", path));
   Tokenizer tokenizer;
   tokenizer.unk_ = model->unk_id();
   tokenizer.eos_ = model->eos_id();

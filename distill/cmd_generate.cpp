@@ -34,7 +34,7 @@ std::vector<std::string> input_lines(const std::string& path) {
 }
 
 void generate(const Arguments& a) {
-  Experiment experiment(load_recipe(a.path, a.overrides), true);
+  Experiment experiment(load_recipe(a.path, a.overrides), Access::read);
   Model model = experiment.load(a.model);
   DecodeOptions options = decode_options(experiment.recipe());
   if (!a.method.empty()) options.method = a.method;
@@ -49,7 +49,7 @@ void generate(const Arguments& a) {
 }
 
 void evaluate(const Arguments& a) {
-  Experiment experiment(load_recipe(a.path, a.overrides), true);
+  Experiment experiment(load_recipe(a.path, a.overrides), Access::read);
   Model model = experiment.load(a.model);
   std::unique_ptr<Model> teacher;
   if (experiment.recipe().has_teacher &&
@@ -78,7 +78,7 @@ void add_generate_command(CLI::App& app) {
   c->add_option("--output", a->output, "File to write; default: standard output");
   c->add_option("--method", a->method, "greedy, beam or sample; default: the recipe's")
       ->check(CLI::IsMember({"greedy", "beam", "sample"}));
-  c->add_option("--beams", a->beams, "Beam search with so many")->check(CLI::PositiveNumber);
+  c->add_option("--beams", a->beams, "Beam search with so many")->check(CLI::Range(1, 1000));
   c->footer("Example:  echo 'Open the file' | retort generate recipes/demo.toml --model js");
   c->callback([a] { generate(*a); });
 }

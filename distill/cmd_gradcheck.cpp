@@ -7,7 +7,6 @@
 #include "distill/commands.h"
 #include "distill/toml.h"
 #include "engine/gradcheck.h"
-#include "engine/suggest.h"
 #include "losses/gradcheck_cases.h"
 #include "models/gradcheck_cases.h"
 
@@ -15,24 +14,15 @@ namespace retort {
 namespace {
 
 int check(const std::string& loss, bool json) {
-  std::vector<GradCase> cases = loss_cases();
-  if (loss.empty() || loss == "all") {
-    std::vector<GradCase> operators = operator_cases(), layers = layer_cases();
-    if (loss.empty()) cases.insert(cases.begin(), layers.begin(), layers.end());
-    if (loss.empty()) cases.insert(cases.begin(), operators.begin(), operators.end());
-  } else {
-    std::vector<std::string> names;
-    std::vector<GradCase> chosen;
-    for (const GradCase& c : cases) {
-      std::string family = c.name.substr(0, c.name.find_first_of(": "));
-      names.push_back(family);
-      if (family == loss || c.name == loss || c.name.rfind(loss + " ", 0) == 0) chosen.push_back(c);
-    }
-    if (chosen.empty())
-      throw std::runtime_error("no loss \"" + loss + "\"; did you mean \"" + nearest(loss, names) +
-                               "\"?");
-    cases = chosen;
-  }
+  std::vector<GradCase> cases;
+  auto take = [&](std::vector<GradCase> more) {
+    for (GradCase& c : more) cases.push_back(std::move(c));
+  };
+  if (loss.empty()) take(operator_cases()), take(layer_cases());
+  if (loss.empty() || loss == "all")
+    take(loss_cases());
+  else
+    take(loss_cases(loss));
   // Cases of one operator or loss are one row: the worst of them.
   std::vector<std::pair<std::string, double>> worst;
   for (const GradCase& c : cases) {

@@ -2,6 +2,8 @@
 #include <fmt/core.h>
 
 #include <charconv>
+#include <cmath>
+#include <filesystem>
 #include <memory>
 
 #include "distill/commands.h"
@@ -27,6 +29,7 @@ double number(const std::string& what, const std::string& text) {
 
 DivergenceName name_of(const Arguments& a) {
   DivergenceName d = parse_divergence(a.name);
+  if (a.params.size() > 1) throw std::runtime_error("--param " + a.params[1] + ": one is enough");
   for (const DivergenceInfo& info : divergences())
     for (const std::string& p : a.params) {
       if (info.name != d.name) continue;
@@ -51,10 +54,30 @@ Tensor logits(const TensorFile& file, const std::string& path, const char* name,
     throw std::runtime_error(
         path + ": tensor " + name + " must be F32 or F64 of shape (N, V), it is " +
         retort::name_of(found->second.dtype) + " " + text(found->second.shape));
+  // Beyond this, differences of logits leave float32; -inf says that a token cannot occur.
+  std::vector<double> x = found->second.values();
+  for (size_t i = 0; i < x.size(); i++)
+    if (std::isfinite(x[i]) && std::abs(x[i]) > 1e25)
+      throw std::runtime_error(fmt::format(
+          "{}: tensor {}: row {}, token {}: logit {} is out of range (1e25); -inf excludes a token",
+          path, name, i / size_t(found->second.cols()), i % size_t(found->second.cols()), x[i]));
   return found->second.to(dtype);
 }
 
+Tensor mask_of(const TensorFile& file, const std::string& path, int rows) {
+  auto found = file.tensors.find("mask");
+  if (found == file.tensors.end()) return {};
+  if (found->second.dtype != Dtype::i32 || found->second.shape != Shape{rows})
+    throw std::runtime_error(
+        fmt::format("{}: tensor mask must be U8, BOOL or I64 of shape ({}), it is {} {}", path,
+                    rows, retort::name_of(found->second.dtype), text(found->second.shape)));
+  return found->second;
+}
+
 void compute(const Arguments& a) {
+  std::error_code none;
+  if (std::filesystem::equivalent(a.in, a.out, none))
+    throw std::runtime_error(a.out + ": is the input; name another file for --out");
   DivergenceName name = name_of(a);
   TensorFile file = load_safetensors(a.in);
   Dtype dtype = a.dtype == "f64" ? Dtype::f64 : Dtype::f32;
@@ -62,19 +85,21 @@ void compute(const Arguments& a) {
          student = parameter(logits(file, a.in, "student", dtype));
   DivergenceOptions o;
   o.temperature = a.temperature;
-  if (file.tensors.count("mask")) o.mask = file.tensors["mask"];
+  o.mask = mask_of(file, a.in, student.dim(0));
   if (a.zero == "ignore") {
     o.zero = ZeroPolicy::ignore;
   } else if (a.zero.rfind("floor:", 0) == 0) {
     o.zero = ZeroPolicy::floor;
     o.floor = number("--zero", a.zero.substr(6));
+    if (!(o.floor <= 0 && o.floor > -INFINITY))
+      throw std::runtime_error("--zero " + a.zero + ": log p is floored at a number below 0");
   } else if (a.zero != "error") {
     throw std::runtime_error("--zero " + a.zero + ": expected error, floor:-30 or ignore");
   }
   Tensor loss;
   try {
     loss = divergence(name, teacher, student, o);
-    backward(sum(loss));
+    if (loss.size()) backward(sum(loss));
   } catch (const std::exception& e) {
     throw std::runtime_error(a.in + ": " + e.what());
   }

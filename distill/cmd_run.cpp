@@ -16,23 +16,27 @@ namespace fs = std::filesystem;
 namespace retort {
 namespace {
 
+// Whether results are whole and made by this recipe, data and teacher.
+bool is_of(const Json& j, const std::string& fingerprint, const std::string& stage) {
+  auto has = [&](const char* key, const std::string& value) {
+    return j.contains(key) && j[key] == value;
+  };
+  return j.is_object() && has("fingerprint", fingerprint) && has("stage", stage);
+}
+
 // Trains and evaluates one stage unless its results.json stands and was made by the same recipe and
 // data.
 Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   std::string dir = e.folder(stage.name), results = dir + "/results.json";
-  std::string fingerprint =
-      checksum_of(e.fingerprint(stage) + evaluate_table(e.recipe().evaluate).dump());
+  std::string fingerprint = checksum_of(e.fingerprint(stage) + e.evaluation_fingerprint(stage));
   if (!overwrite && fs::exists(results)) {
     Json j = Json::parse(read_file(results), nullptr, false);
-    if (j.is_object() && j.value("fingerprint", "") == fingerprint) {
+    if (is_of(j, fingerprint, stage.name)) {
       fmt::print("{}: done already, in {}\n", stage.name, dir);
       return j;
     }
-    throw std::runtime_error(
-        dir +
-        " was made by another recipe, data or teacher; --overwrite makes it anew, "
-        "output=FOLDER keeps both");
   }
+  // Where only the evaluation differs the finished training is resumed, which trains nothing.
   TrainSummary s = train_stage(e, stage, overwrite ? Start::overwrite : Start::resume);
   Model model = e.load(stage.name);
   std::unique_ptr<Model> teacher;
@@ -40,7 +44,7 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
     teacher = std::make_unique<Model>(e.load("teacher"));
   Generation g;
   Json j = evaluate_stage(e, stage.name, model, teacher ? teacher.get() : &model, &g);
-  j["fingerprint"] = fingerprint;
+  j["fingerprint"] = checksum_of(e.fingerprint(stage) + e.evaluation_fingerprint(stage));
   j["method"] = stage.name == "teacher" ? "teacher" : stage.method;
   j["tokens_per_second"] = s.tokens_per_second, j["minutes"] = s.minutes, j["updates"] = s.steps;
   if (!g.hypotheses.empty()) {
@@ -54,7 +58,9 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
 
 std::string cell(const Json& j, const char* key, int digits) {
   if (!j.contains(key)) return "-";
-  double x = j[key].is_object() ? j[key]["score"].get<double>() : j[key].get<double>();
+  const Json& number = j[key].is_object() && j[key].contains("score") ? j[key]["score"] : j[key];
+  if (!number.is_number()) return "-";
+  double x = number.get<double>();
   return digits < 0 ? thousands(x) : fmt::format("{:.{}f}", x, digits);
 }
 
@@ -93,11 +99,17 @@ std::string table(const std::vector<Json>& all) {
 // The first test examples with what each model made of them.
 std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
   if (e.layout() != Layout::seq2seq && e.layout() != Layout::causal) return "";
-  std::string split = e.has("test") ? "test" : "valid", text;
+  std::string split = e.evaluation_split(), text;
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
   std::vector<std::vector<std::string>> outputs;
-  for (const Json& j : all)
-    outputs.push_back(read_lines(e.folder(j["stage"].get<std::string>()) + "/hypotheses.txt"));
+  for (const Json& j : all) {
+    std::string path = e.folder(j["stage"].get<std::string>()) + "/hypotheses.txt";
+    outputs.push_back(read_lines(path));
+    if (outputs.back().size() != pairs.size())
+      throw std::runtime_error(
+          fmt::format("{}: {} lines, {} were written; remove results.json beside it and run again",
+                      path, outputs.back().size(), pairs.size()));
+  }
   size_t step = std::max<size_t>(1, pairs.size() / count);
   for (size_t k = 0; k < count && k * step < pairs.size(); k++) {
     const Example& x = e.corpus(split).examples[size_t(pairs[k * step].id)];
@@ -109,7 +121,8 @@ std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
 }
 
 void run(const RecipeArguments& a, bool overwrite) {
-  Experiment e(load_recipe(a.path, a.overrides));
+  Experiment e(load_recipe(a.path, a.overrides), Access::write);
+  e.pairs(e.evaluation_split());  // what is wrong with it must not show after the training only
   std::vector<Json> all;
   if (e.recipe().has_teacher) all.push_back(run_stage(e, e.recipe().teacher, overwrite));
   for (const Stage& s : e.recipe().students) all.push_back(run_stage(e, s, overwrite));

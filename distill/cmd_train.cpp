@@ -1,7 +1,6 @@
 // retort train: a model on gold text. retort distill: students from the teacher.
 #include <fmt/core.h>
 
-#include <filesystem>
 #include <memory>
 
 #include "distill/commands.h"
@@ -17,7 +16,7 @@ struct Arguments : RecipeArguments {
 };
 
 void train(const Arguments& a, const std::string& name) {
-  Experiment experiment(load_recipe(a.path, a.overrides));
+  Experiment experiment(load_recipe(a.path, a.overrides), Access::write);
   Start start = a.resume ? Start::resume : a.overwrite ? Start::overwrite : Start::fresh;
   TrainSummary s = train_stage(experiment, experiment.stage(name), start);
   fmt::print("{}: {} updates, {} tokens/s, {:.1f} minutes; weights in {}\n", name, s.steps,
@@ -59,16 +58,13 @@ void add_distill_command(CLI::App& app) {
   c->add_option("--student", a->stage, "Which student; default: all in turn");
   c->footer("Example:  retort distill recipes/demo.toml --student js");
   c->callback([a] {
+    if (a->stage == "teacher")
+      throw std::runtime_error("--student teacher: no student; retort train makes the teacher");
     if (!a->stage.empty()) return train(*a, a->stage);
     std::vector<Stage> students = load_recipe(a->path, a->overrides).students;
     if (students.empty())
       throw std::runtime_error(a->path + ": has no [student] or [students.NAME]");
-    for (const Stage& s : students) {
-      if (a->resume && std::filesystem::exists(
-                           weights_path(load_recipe(a->path, a->overrides).output + "/" + s.name)))
-        continue;
-      train(*a, s.name);
-    }
+    for (const Stage& s : students) train(*a, s.name);
   });
 }
 

@@ -128,7 +128,7 @@ double risk(Experiment& e, const Model& writer, const Model& scorer, const std::
 
 Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model,
                     const Model* teacher, Generation* generation) {
-  std::string split = e.has("test") ? "test" : "valid";
+  std::string split = e.evaluation_split();
   Json j = {{"stage", stage},
             {"split", split},
             {"parameters", model.parameters().count()},

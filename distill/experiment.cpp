@@ -1,7 +1,12 @@
 #include "distill/experiment.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "build_commit.h"
@@ -32,6 +37,16 @@ std::string counts(const std::map<std::string, size_t>& dropped) {
   return s;
 }
 
+// The first field in which two configurations are another function: "heads = 4, the recipe says 2".
+std::string difference(const std::string& of_file, const std::string& of_recipe) {
+  Json a = Json::parse(of_file, nullptr, false), b = Json::parse(of_recipe);
+  if (!a.is_object()) return "the file holds no configuration";
+  for (const auto& [key, value] : b.items())
+    if (key != "dropout" && key != "attention_dropout" && key != "init_std" && a[key] != value)
+      return key + " = " + a[key].dump() + ", the recipe says " + value.dump();
+  return "";
+}
+
 }  // namespace
 
 std::string checkpoint_path(const std::string& folder) {
@@ -39,35 +54,65 @@ std::string checkpoint_path(const std::string& folder) {
 }
 std::string weights_path(const std::string& folder) { return folder + "/model.safetensors"; }
 
-Experiment::Experiment(Recipe recipe, bool quiet)
-    : recipe_(std::move(recipe)), quiet_(quiet), layout_(layout_named(recipe_.data.layout)) {
-  std::error_code error;
-  fs::create_directories(recipe_.output, error);
-  if (error)
-    throw std::runtime_error(recipe_.output + ": cannot make this folder: " + error.message() +
-                             "; choose another with output=FOLDER");
+Experiment::Experiment(Recipe recipe, Access access)
+    : recipe_(std::move(recipe)),
+      quiet_(access == Access::read),
+      layout_(layout_named(recipe_.data.layout)) {
   std::string path = recipe_.tokenizer.model;
+  if (access == Access::write) lock();
   if (path.empty()) {
     path = recipe_.output + "/tokenizer.model";
-    // What the vocabulary was made from stands beside it, so that a changed recipe makes a new one.
-    std::string stamp = checksum_of(table_text(recipe_) + corpus("train").checksum);
-    std::string stamp_path = path + ".made-from";
-    if (!fs::exists(path) || !fs::exists(stamp_path) || read_file(stamp_path) != stamp) {
-      std::vector<std::string> lines;
-      for (const Example& e : corpus("train").examples) {
-        if (!e.source.empty()) lines.push_back(e.source);
-        if (layout_ != Layout::classify && !e.target.empty()) lines.push_back(e.target);
-      }
-      Tokenizer::train(lines, path, {recipe_.tokenizer.size, recipe_.tokenizer.type});
-      write_file_atomically(stamp_path, stamp);
-    }
+    if (access == Access::write) make_vocabulary(path);
+    if (!fs::exists(path))
+      throw std::runtime_error(path +
+                               ": there is no vocabulary, so no model; train one first, or " +
+                               "name the right folder with output=FOLDER");
   }
   tokenizer_ = std::make_shared<Tokenizer>(Tokenizer::load(path));
 }
 
-std::string Experiment::table_text(const Recipe& recipe) {
-  Json t = recipe_table(recipe);
-  return Json{{"data", t["data"]}, {"tokenizer", t["tokenizer"]}}.dump();
+Experiment::~Experiment() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+void Experiment::lock() {
+  std::error_code error;
+  fs::create_directories(recipe_.output, error);
+  std::string path = recipe_.output + "/.lock";
+  if (!error) lock_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock_ < 0)
+    throw std::runtime_error(recipe_.output + ": cannot be made or written to: " +
+                             (error ? error.message() : std::strerror(errno)) +
+                             "; choose another with output=FOLDER");
+  if (::flock(lock_, LOCK_EX | LOCK_NB))
+    throw std::runtime_error(recipe_.output +
+                             ": another retort is at work in this folder; wait for it, or choose "
+                             "another with output=FOLDER");
+}
+
+// What the vocabulary was made from stands beside it.
+void Experiment::make_vocabulary(const std::string& path) {
+  Json made = data_table(recipe_.data);
+  for (const char* key : {"train", "valid", "test", "valid_limit", "test_limit", "max_source",
+                          "max_target", "truncate"})
+    made.erase(key);
+  made["size"] = recipe_.tokenizer.size, made["type"] = recipe_.tokenizer.type;
+  std::string stamp = checksum_of(made.dump() + corpus("train").checksum);
+  std::string stamp_path = path + ".made-from";
+  if (fs::exists(path) && fs::exists(stamp_path) && read_file(stamp_path) == stamp) return;
+  for (const auto& entry : fs::directory_iterator(recipe_.output))
+    if (fs::exists(path) && (fs::exists(weights_path(entry.path().string())) ||
+                             fs::exists(checkpoint_path(entry.path().string()))))
+      throw std::runtime_error(path + ": was made from other training text or options, and " +
+                               entry.path().string() +
+                               " stands on it; choose another folder with output=FOLDER");
+  std::vector<std::string> lines;
+  for (const Example& e : corpus("train").examples) {
+    if (!e.source.empty()) lines.push_back(e.source);
+    if (layout_ != Layout::classify && !e.target.empty()) lines.push_back(e.target);
+  }
+  Tokenizer::train(lines, path, {recipe_.tokenizer.size, recipe_.tokenizer.type});
+  write_file_atomically(stamp_path, stamp);
 }
 
 bool Experiment::has(const std::string& split) const {
@@ -134,7 +179,12 @@ Model Experiment::build(const Stage& stage) {
     std::string mapping = copy_layers(load("teacher"), model, stage.init.substr(8));
     if (!quiet_) fmt::print("{}\n", mapping);
   } else {
-    model.parameters().load(load_safetensors(stage.init).tensors);
+    TensorFile file = load_safetensors(stage.init);
+    try {
+      model.parameters().load(file.tensors);
+    } catch (const std::exception& e) {
+      throw std::runtime_error(stage.init + ": " + e.what());
+    }
   }
   return model;
 }
@@ -152,6 +202,13 @@ Model Experiment::load(const std::string& name) {
     throw std::runtime_error(path + ": was trained with another vocabulary than " + recipe_.output +
                              "/tokenizer.model; remove the folder or set output=FOLDER");
   Model model(resolve(s.model), recipe_.seed);
+  if (file.metadata["stage"] != name)
+    throw std::runtime_error(path + ": these are the weights of \"" + file.metadata["stage"] +
+                             "\", not of \"" + name + "\"");
+  std::string other = difference(file.metadata["config"], model.config().to_json());
+  if (!other.empty())
+    throw std::runtime_error(path + ": was trained with another " + name + ".model: " + other +
+                             "; use its recipe, or train anew");
   try {
     model.parameters().load(file.tensors);
   } catch (const std::exception& e) {
@@ -173,6 +230,20 @@ std::string Experiment::fingerprint(const Stage& stage) {
   if (needs_teacher && fs::exists(weights_path(folder("teacher"))))
     t["teacher_hash"] = checksum(weights_path(folder("teacher")));
   return t.dump();
+}
+
+std::string Experiment::evaluation_split() const {
+  if (!has("test") && !has("valid"))
+    throw std::runtime_error("data.test: name a test file (or data.valid) to evaluate on");
+  return has("test") ? "test" : "valid";
+}
+
+std::string Experiment::evaluation_fingerprint(const Stage& stage) {
+  std::string text = evaluate_table(recipe_.evaluate).dump() + corpus(evaluation_split()).checksum;
+  std::string teacher = weights_path(folder("teacher"));
+  if (stage.name != "teacher" && recipe_.has_teacher && fs::exists(teacher))
+    text += checksum(teacher);
+  return text;
 }
 
 void Experiment::write_manifest(const Stage& stage) {

@@ -9,11 +9,18 @@
 
 namespace retort {
 
+/// What a command does to an experiment's folder. write: makes it, and nobody else writes there
+/// meanwhile. read: leaves every file alone.
+enum class Access { write, read };
+
 class Experiment {
  public:
-  /// Makes the folder, reads or trains the vocabulary, reads and encodes the data that is asked
-  /// for. Prints what was read and what was dropped.
-  explicit Experiment(Recipe recipe, bool quiet = false);
+  /// Reads the vocabulary; with Access::write trains it where there is none. A vocabulary made from
+  /// other text or options is an error once models stand on it. Data is read when it is asked for;
+  /// with Access::write what was read and dropped is printed.
+  Experiment(Recipe recipe, Access access);
+  ~Experiment();
+  Experiment(const Experiment&) = delete;
 
   const Recipe& recipe() const { return recipe_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
@@ -31,21 +38,30 @@ class Experiment {
   /// A new model of this stage with vocabulary, special ids and classes filled in; initial values
   /// as `init` says.
   Model build(const Stage& stage);
-  /// The trained model of a stage; throws, saying how to make it, when there is none.
+  /// The trained model of a stage; throws, saying how to make it, when there is none, and naming
+  /// the difference when the weights are another stage's or another configuration's.
   Model load(const std::string& stage);
 
   /// Everything that decides what a stage's training computes, as one text: the resolved recipe of
   /// the stage, the data's checksums, the vocabulary, and for a distilled student the teacher's
   /// weights.
   std::string fingerprint(const Stage& stage);
+  /// The same for a stage's results: how and on what it is evaluated, the teacher it is held
+  /// against.
+  std::string evaluation_fingerprint(const Stage& stage);
+  /// The split results are from: test, or valid where the recipe names no test; throws where it
+  /// names neither.
+  std::string evaluation_split() const;
   /// manifest.json and recipe.toml of a stage: seed, checksums, commit, version.
   void write_manifest(const Stage& stage);
 
  private:
   ModelConfig resolve(ModelConfig config);
-  static std::string table_text(const Recipe& recipe);
+  void lock();
+  void make_vocabulary(const std::string& path);
   Recipe recipe_;
   bool quiet_;
+  int lock_ = -1;  // descriptor of OUTPUT/.lock
   Layout layout_;
   std::shared_ptr<Tokenizer> tokenizer_;
   std::map<std::string, Corpus> corpora_;

@@ -15,7 +15,9 @@ MetricsLog::MetricsLog(std::string path, long last_step) : path_(std::move(path)
     std::string kept;
     for (std::string line; std::getline(lines, line);) {
       Json j = Json::parse(line, nullptr, false);
-      if (j.is_object() && j.value("step", last_step + 1) <= last_step) kept += line + "\n";
+      if (j.is_object() && j.contains("step") && j["step"].is_number_integer() &&
+          j["step"].get<long>() <= last_step)
+        kept += line + "\n";
     }
     write_file_atomically(path_, kept);
   }

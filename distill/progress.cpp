@@ -25,7 +25,7 @@ Progress::Progress(std::string name, long total, long first, long every)
     : name_(std::move(name)),
       total_(total),
       first_(first),
-      every_(std::max(1L, every)),
+      every_(every),
       terminal_(isatty(STDOUT_FILENO)),
       start_(std::chrono::steady_clock::now()),
       drawn_(start_) {}
@@ -41,7 +41,7 @@ void Progress::update(long step, const std::string& note) {
     fmt::print("\r{} [{}{}] {}/{}  {}\033[K", name_, std::string(size_t(filled), '#'),
                std::string(size_t(24 - filled), '.'), step, total_, figures);
     open_ = true, drawn_ = now;
-  } else if (step % every_ == 0 || step == total_) {
+  } else if ((every_ && step % every_ == 0) || step == total_) {
     fmt::print("{} {}/{}  {}\n", name_, step, total_, figures);
   }
   std::fflush(stdout);
@@ -64,6 +64,7 @@ bool interrupted() {
   static bool installed = [] {
     std::signal(SIGINT, on_signal);
     std::signal(SIGTERM, on_signal);
+    std::signal(SIGHUP, on_signal);
     return true;
   }();
   return installed && signals;

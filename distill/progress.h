@@ -8,7 +8,7 @@ namespace retort {
 
 class Progress {
  public:
-  /// `every`: a plain line each so many steps where standard output is no terminal.
+  /// `every`: a plain line each so many steps where standard output is no terminal; 0: at the end.
   Progress(std::string name, long total, long first, long every);
   /// After step `step` (1-based) of the total. `note` holds the figures, "loss 3.21  9,876
   /// tokens/s".
@@ -28,8 +28,8 @@ std::string clock_text(double seconds);
 /// "12,345".
 std::string thousands(double number);
 
-/// True once SIGINT or SIGTERM arrived; the first call installs the handlers. A second signal ends
-/// at once.
+/// True once SIGINT, SIGTERM or SIGHUP arrived; the first call installs the handlers. A second
+/// signal ends at once.
 bool interrupted();
 
 /// Thrown after an interrupted run saved its checkpoint; main prints it and exits with 130.

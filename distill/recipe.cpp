@@ -1,10 +1,7 @@
 #include "distill/recipe.h"
 
+#include <algorithm>
 #include <filesystem>
-#include <set>
-
-#include "engine/suggest.h"
-#include "losses/divergence.h"
 
 namespace retort {
 
@@ -63,54 +60,6 @@ void read(const TomlFile& file, Json table, const std::string& path, T& options)
   r.finish();
 }
 
-void one_of(const Reader& r, const char* key, const std::string& value,
-            const std::vector<std::string>& names) {
-  for (const std::string& n : names)
-    if (n == value) return;
-  std::string list;
-  for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;
-  std::string near = nearest(value, names);
-  throw std::runtime_error(r.where(key) + ": no \"" + value + "\"; there are: " + list +
-                           (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
-}
-
-void positive(const TomlFile& file, const std::string& path, const char* key, double value) {
-  if (!(value > 0)) {
-    Reader r(file, nullptr, path);
-    throw std::runtime_error(r.where(key) + ": must be positive");
-  }
-}
-
-void check_train(const TomlFile& file, const std::string& path, const TrainOptions& t) {
-  Reader r(file, nullptr, path);
-  one_of(r, "optimizer", t.optimizer.name, {"adamw", "adafactor"});
-  one_of(r, "schedule", t.schedule, {"constant", "linear", "cosine", "inverse_sqrt"});
-  one_of(r, "reduction", t.reduction, {"tokens", "sequences", "batch"});
-  positive(file, path, "tokens", t.tokens);
-  positive(file, path, "accumulate", t.accumulate);
-  if (t.steps <= 0) positive(file, path, "epochs", t.epochs);
-  positive(file, path, "learning_rate", t.learning_rate);
-}
-
-Term read_term(const TomlFile& file, const Json& table, const std::string& path) {
-  Term term;
-  read(file, table, path, term);
-  Reader r(file, nullptr, path);
-  one_of(r, "on", term.on, {"gold", "teacher", "student"});
-  try {
-    if (term.loss != "ce") parse_divergence(term.loss);
-  } catch (const std::exception& e) {
-    throw std::runtime_error(r.where("loss") + ": " + e.what());
-  }
-  if (term.loss == "ce" && term.on == "student")
-    throw std::runtime_error(
-        r.where("loss") +
-        ": cross-entropy on the student's own samples makes it collapse; use gold or "
-        "teacher sequences");
-  positive(file, path, "temperature", term.temperature);
-  return term;
-}
-
 // [teacher], [student] (what all students share) and [students.NAME] (over it).
 Stage read_stage(const TomlFile& file, const std::string& name, Json table, const std::string& path,
                  const TrainOptions& shared) {
@@ -121,18 +70,22 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   Json terms = r.take("terms"), train = r.take("train"), model = r.take("model");
   r.finish();
   read(file, train, path + ".train", s.train);
-  check_train(file, path + ".train", s.train);
   if (!terms.is_null()) s.method = "terms";
-  one_of(r, "method", s.method, kMethods);
+  if (std::find(kMethods.begin(), kMethods.end(), s.method) == kMethods.end())
+    throw std::runtime_error(r.where("method") + ": " + no_such(s.method, kMethods));
   if (s.method == "terms") {
     if (!terms.is_array() || terms.empty())
       throw std::runtime_error(r.where("terms") +
                                ": expected a list of {loss, on, weight, temperature}");
     for (size_t i = 0; i < terms.size(); i++)
-      s.terms.push_back(read_term(file, terms[i], path + ".terms." + std::to_string(i)));
+      read(file, terms[i], path + ".terms." + std::to_string(i), s.terms.emplace_back());
   } else {
     s.terms = method_terms(s.method);
   }
+  Reader m(file, model, path + ".model");  // a table, or this says so
+  for (const char* key : {"vocab", "pad", "bos", "eos"})
+    if (!m.take(key).is_null())
+      throw std::runtime_error(m.where(key) + ": follows from the vocabulary; leave it out");
   try {
     Json config = Json::parse(ModelConfig().to_json());
     if (model.is_object() && model.contains("preset")) {
@@ -143,10 +96,15 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
       for (const auto& [key, value] : model.items()) config[key] = value;
     s.model = ModelConfig::from_json(config.dump());
   } catch (const std::exception& e) {
-    Reader m(file, nullptr, path + ".model");
     throw std::runtime_error(m.where("") + ": " + e.what());
   }
   return s;
+}
+
+// Keys that a table takes over from another stand where they stood there.
+void inherit_places(TomlFile& file, const std::string& from, const std::string& to) {
+  for (const auto& [key, place] : std::map<std::string, std::string>(file.where))
+    if (key.rfind(from, 0) == 0) file.where.try_emplace(to + key.substr(from.size()), place);
 }
 
 void merge(Json& base, const Json& over) {
@@ -165,8 +123,7 @@ std::vector<Term> method_terms(const std::string& method) {
   if (method == "rkl") return {{"rkl", "student"}};
   if (method == "js") return {{"skew_kl:0.5", "gold", 0.5}, {"skew_rkl:0.5", "student", 0.5}};
   if (method == "tvd") return {{"tvd", "gold", 0.5}, {"tvd", "student", 0.5}};
-  throw std::runtime_error("no method \"" + method + "\"; did you mean \"" +
-                           nearest(method, kMethods) + "\"?");
+  throw std::runtime_error("method: " + no_such(method, kMethods));
 }
 
 Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides) {
@@ -180,44 +137,48 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
        evaluate = r.take("evaluate"), teacher = r.take("teacher"), student = r.take("student"),
        students = r.take("students"), order = r.take("order");
   r.finish();
-  one_of(r, "device", recipe.device, {"cpu"});
   if (recipe.output.empty()) recipe.output = "runs/" + recipe.name;
   read(file, data, "data", recipe.data);
   read(file, tokenizer, "tokenizer", recipe.tokenizer);
   read(file, evaluate, "evaluate", recipe.evaluate);
-  Reader e(file, nullptr, "evaluate"), d(file, nullptr, "data");
-  one_of(e, "method", recipe.evaluate.method, {"greedy", "beam", "sample"});
-  one_of(d, "format", recipe.data.format, {"tsv", "parallel", "jsonl", "text"});
-  one_of(d, "layout", recipe.data.layout, {"seq2seq", "causal", "blocks", "classify"});
-  one_of(d, "labels", recipe.data.labels, {"names", "numbers"});
-  if (recipe.data.train.empty())
-    throw std::runtime_error(d.where("train") + ": name the training file");
   TrainOptions shared;
   read(file, train, "train", shared);
-  check_train(file, "train", shared);
   recipe.has_teacher = !teacher.is_null();
+  inherit_places(file, "train.", "teacher.train.");
   recipe.teacher = read_stage(file, "teacher", teacher, "teacher", shared);
-  if (student.is_null()) student = Json::object();
-  if (students.is_null()) students = Json::object();
+  for (auto [key, table] : {std::pair{"student", &student}, {"students", &students}}) {
+    if (table->is_null()) *table = Json::object();
+    if (!table->is_object()) throw std::runtime_error(r.where(key) + ": must be a table");
+  }
   if (students.empty() && !student.empty()) students["student"] = Json::object();
   std::vector<std::string> names;
   for (const auto& [name, table] : students.items()) names.push_back(name);
-  if (order.is_array()) {
-    std::vector<std::string> wanted = order.get<std::vector<std::string>>();
-    if (std::set<std::string>(wanted.begin(), wanted.end()) !=
-        std::set<std::string>(names.begin(), names.end()))
+  if (!order.is_null()) {
+    std::vector<std::string> wanted;
+    for (const Json& name : order)
+      wanted.push_back(name.is_string() ? name.get<std::string>() : "");
+    std::vector<std::string> sorted = wanted;
+    std::sort(sorted.begin(), sorted.end());
+    if (!order.is_array() || sorted != names)
       throw std::runtime_error(r.where("order") + ": must list each of [students] once");
     names = wanted;
   }
   for (const std::string& name : names) {
-    if (name == "teacher") throw std::runtime_error("students.teacher: this name is the teacher's");
+    std::string at = "students." + name;
+    if (!students[name].is_object()) throw std::runtime_error(r.where(at) + ": must be a table");
+    if (students.size() > 1 && !file.where.count(at)) {  // only the command line names it
+      std::vector<std::string> others;
+      for (const std::string& n : names)
+        if (n != name) others.push_back(n);
+      throw std::runtime_error(r.where(at) + ": " + no_such(name, others));
+    }
     Json table = student;
     merge(table, students[name]);
-    std::string at = "students." + name;
-    for (const auto& [key, place] : std::map<std::string, std::string>(file.where))
-      if (key.rfind("student.", 0) == 0) file.where.try_emplace(at + key.substr(7), place);
+    inherit_places(file, "student.", at + ".");
+    inherit_places(file, "train.", at + ".train.");
     recipe.students.push_back(read_stage(file, name, table, at, shared));
   }
+  check_recipe(file, recipe);
   return recipe;
 }
 

@@ -92,6 +92,11 @@ struct Recipe {
 /// half each. (f-DISTILL, eqs. 6-10, with gold in the place of teacher samples.)
 std::vector<Term> method_terms(const std::string& method);
 
+/// "no "X"; there are: A, B; did you mean "A"?"
+std::string no_such(const std::string& value, const std::vector<std::string>& names);
+/// Throws on the first value out of its range, with the place it stands at in `file`.
+void check_recipe(const TomlFile& file, const Recipe& recipe);
+
 /// Reads and checks a recipe. Every error is one line with file and line.
 Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides);
 /// All of it as a table that load_recipe would read back.

@@ -33,7 +33,10 @@ class Reader {
   // A number may be written without its point; an integer, a string or a list must be one.
   static double convert(const Json& j, double) { return j.get<Json::number_float_t>(); }
   static bool convert(const Json& j, bool) { return j.get<bool>(); }
-  static std::string convert(const Json& j, const std::string&) { return j.get<std::string>(); }
+  // Column 2, folder 5: a whole number may stand where a name does.
+  static std::string convert(const Json& j, const std::string&) {
+    return j.is_number_integer() ? j.dump() : j.get<std::string>();
+  }
   template <class T>
   static T convert(const Json& j, const T&) {
     if constexpr (std::is_integral_v<T>) {
@@ -44,8 +47,10 @@ class Reader {
     return j.get<T>();
   }
   static std::vector<std::string> convert(const Json& j, const std::vector<std::string>&) {
-    if (j.is_string()) return {j.get<std::string>()};
-    return j.get<std::vector<std::string>>();
+    if (!j.is_array()) return {convert(j, std::string())};
+    std::vector<std::string> list;
+    for (const Json& item : j) list.push_back(convert(item, std::string()));
+    return list;
   }
   [[noreturn]] void wrong_type(const char* key, const Json& got, const Json& expected) const;
   const TomlFile& file_;

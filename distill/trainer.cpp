@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -36,6 +37,23 @@ struct Position {
   int epoch = 0, index = 0;
   double tokens = 0, seconds = 0;
 };
+
+// A count that a checkpoint's metadata holds, from 0 to `most`.
+long count_in(const std::map<std::string, std::string>& metadata, const char* key, long most,
+              const std::string& path) {
+  auto found = metadata.find(key);
+  long n = -1;
+  if (found != metadata.end()) {
+    const std::string& s = found->second;
+    auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), n);
+    if (error != std::errc() || end != s.data() + s.size()) n = -1;
+  }
+  if (n < 0 || n > most)
+    throw std::runtime_error(path + ": its " + key + " is missing or not from 0 to " +
+                             std::to_string(most) +
+                             "; the file is damaged, --overwrite starts anew");
+  return n;
+}
 
 // The first parameter with a number that is not finite in `of`, its value or its gradient; or "".
 std::string first_broken(const Parameters& parameters, Tensor (*of)(const Tensor&)) {
@@ -114,11 +132,18 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
       throw std::runtime_error(checkpoint +
                                ": was made by another recipe, data, vocabulary or teacher; " +
                                "--overwrite starts anew, output=FOLDER keeps both");
-    at.step = std::stol(m["step"]), at.epoch = std::stoi(m["epoch"]),
-    at.index = std::stoi(m["index"]);
+    at.step = count_in(m, "step", total, checkpoint);
+    at.epoch = int(count_in(m, "epoch", total * t.accumulate, checkpoint));
+    at.index = int(count_in(m, "index", batcher.count(at.epoch), checkpoint));
+    if (optimizer->steps != at.step)
+      throw std::runtime_error(checkpoint + ": step and optimizer_steps differ; the file is " +
+                               "damaged, --overwrite starts anew");
+    std::string timing_path = dir + "/timing.json";  // figures only: a damaged one counts as none
     Json timing =
-        Json::parse(fs::exists(dir + "/timing.json") ? read_file(dir + "/timing.json") : "{}");
-    at.tokens = timing.value("tokens", 0.0), at.seconds = timing.value("seconds", 0.0);
+        fs::exists(timing_path) ? Json::parse(read_file(timing_path), nullptr, false) : Json();
+    for (auto [key, to] : {std::pair{"tokens", &at.tokens}, {"seconds", &at.seconds}})
+      if (timing.is_object() && timing.contains(key) && timing[key].is_number())
+        *to = timing[key].get<double>();
   } else {
     for (const char* old :
          {"/checkpoint.safetensors", "/model.safetensors", "/results.json", "/timing.json"})

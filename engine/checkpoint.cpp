@@ -1,5 +1,6 @@
 #include "engine/checkpoint.h"
 
+#include <cstdlib>
 #include <stdexcept>
 
 #include "engine/safetensors.h"
@@ -49,7 +50,7 @@ std::map<std::string, std::string> load_checkpoint(const std::string& path, Para
     device_copy(value.device(), value.storage->data, from.device(), from.storage->data,
                 value.size() * size_of(value.dtype));
   }
-  optimizer.steps = std::stol(steps->second);
+  optimizer.steps = std::atol(steps->second.c_str());
   return file.metadata;
 }
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 namespace retort {
@@ -197,8 +198,15 @@ TensorFile load_safetensors(const std::string& path) {
   return file;
 }
 
-void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
+void save_safetensors(const std::string& asked, const std::map<std::string, Tensor>& tensors,
                       const std::map<std::string, std::string>& metadata) {
+  // Through a link, and never over what is no file.
+  std::error_code none;
+  std::string path = std::filesystem::is_symlink(asked, none)
+                         ? std::filesystem::weakly_canonical(asked, none).string()
+                         : asked;
+  if (std::filesystem::exists(path, none) && !std::filesystem::is_regular_file(path, none))
+    bad(path, "is no regular file, so it cannot be replaced by one");
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   size_t offset = 0;

@@ -17,7 +17,8 @@ struct TensorFile {
 /// position.
 TensorFile load_safetensors(const std::string& path);
 
-/// Writes beside and renames; tensors in name order, data aligned to 64 bytes.
+/// Writes beside and renames, through a symbolic link; what is no regular file is not replaced.
+/// Tensors in name order, data aligned to 64 bytes.
 void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
                       const std::map<std::string, std::string>& metadata = {});
 

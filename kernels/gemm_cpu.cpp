@@ -3,6 +3,7 @@
 #include <dnnl.h>
 
 #include <algorithm>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -52,6 +53,7 @@ void product(const Gemm& g, const float* a, const float* b, float* c) {
   if (g.stable_rows) return tiled(g, a, b, c);
   dnnl_status_t s = dnnl_sgemm(g.ta ? 'T' : 'N', g.tb ? 'T' : 'N', g.m, g.n, g.k, 1.f, a, g.lda, b,
                                g.ldb, g.beta, c, g.ldc);
+  if (s == dnnl_out_of_memory) throw std::bad_alloc();
   if (s != dnnl_success) throw std::runtime_error("oneDNN sgemm: status " + std::to_string(int(s)));
 }
 void product(const Gemm& g, const double* a, const double* b, double* c) { tiled(g, a, b, c); }

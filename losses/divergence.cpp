@@ -149,7 +149,8 @@ void check_parameter(const DivergenceName& d) {
              std::to_string(int(e.low)) + " and " + std::to_string(int(e.high)) +
              ", ends excluded; got " + std::to_string(d.parameter));
   ENSURE(d.name != "alpha" || (std::abs(d.parameter) > 1e-3 && std::abs(d.parameter - 1) > 1e-3),
-         "divergence alpha: at 0 and 1 it is rkl and kl; use those, got " +
+         "divergence alpha: within 0.001 of 0 and 1 its terms cancel; rkl and kl are its limits "
+         "there: use those, got " +
              std::to_string(d.parameter));
 }
 
@@ -163,9 +164,9 @@ Tensor divergence(const DivergenceName& name, const Tensor& teacher_in, const Te
              ": expected teacher and student logits (N, V) of one shape and type, got " +
              text(teacher_in.shape) + " " + name_of(teacher_in.dtype) + " and " +
              text(student_in.shape) + " " + name_of(student_in.dtype));
-  ENSURE(options.temperature > 0, "divergence " + name.name +
-                                      ": the temperature must be positive, got " +
-                                      std::to_string(options.temperature));
+  ENSURE(options.temperature > 0 && std::isfinite(options.temperature),
+         "divergence " + name.name + ": the temperature must be positive, got " +
+             std::to_string(options.temperature));
   ENSURE(!options.mask.defined() ||
              (options.mask.shape == Shape{student_in.dim(0)} && options.mask.dtype == Dtype::i32),
          "divergence " + name.name + ": expected an i32 mask (N), got " + text(options.mask.shape));

@@ -3,6 +3,8 @@
 
 namespace retort {
 
+/// Gradient checks of one divergence ("gjs:0.2") or "ce"; throws on an unknown name.
+std::vector<GradCase> loss_cases(const std::string& name);
 /// Gradient checks of every registered divergence, at several parameters, and of cross-entropy.
 std::vector<GradCase> loss_cases();
 

@@ -119,6 +119,13 @@ void ModelConfig::check() const {
   positive("vocab", vocab), positive("width", width), positive("heads", heads),
       positive("layers", layers);
   positive("max_positions", max_positions);
+  auto not_negative = [](const char* field, double v) {
+    if (!(v >= 0)) bad(std::string(field) + " must not be negative, got " + Json(v).dump());
+  };
+  not_negative("kv_heads", kv_heads), not_negative("head_size", head_size);
+  not_negative("encoder_layers", encoder_layers), not_negative("ffn", ffn);
+  not_negative("position_offset", position_offset), not_negative("token_types", token_types);
+  not_negative("init_std", init_std), not_negative("norm_eps", norm_eps);
   if (head_size == 0 && width % heads)
     bad("width " + std::to_string(width) + " is no multiple of heads " + std::to_string(heads) +
         "; give head_size");
@@ -129,7 +136,7 @@ void ModelConfig::check() const {
     bad("rotary positions need an even head size");
   if (positions == "relative" && relative_buckets < 4) bad("relative_buckets must be at least 4");
   for (double p : {dropout, attention_dropout})
-    if (p < 0 || p >= 1) bad("dropout must be in [0, 1)");
+    if (!(p >= 0 && p < 1)) bad("dropout must be in [0, 1)");
   for (int id : {pad, bos, eos})
     if (id < 0 || id >= vocab)
       bad("special id " + std::to_string(id) + " is outside the vocabulary of " +

@@ -92,7 +92,7 @@ TEST_CASE("a file is replaced whole or not at all") {
              Contains("cannot create"));
   mkdir((t.folder + "taken").c_str(), 0777);
   CHECK_THAT(error_of([&] { write_file_atomically(t.folder + "taken", "x"); }),
-             Contains("cannot write"));
+             Contains("cannot replace"));
   size_t files = 0;
   for (auto& entry : std::filesystem::directory_iterator(t.folder)) files += !entry.path().empty();
   CHECK(files == 2);  // out and taken, nothing temporary

@@ -140,13 +140,72 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("train " + toml + " data.train=absent.tsv", "absent.tsv");
   fails("train absent.toml", "absent.toml");
   fails("train " + write("bad.toml", "a = = 1\n"), "bad.toml:1:5");
-  fails("generate " + toml + " --model js", "retort distill");
+  fails("generate " + toml + " --model js", "there is no vocabulary");
   fails("score --ref " + write("a", "x\ny\n") + " --hyp " + write("b", "x\n"), "2 lines");
   fails("loss --name kl --in " + write("empty", "") + " --out o", "empty");
   fails("loss --name k --in x --out o", "no divergence \"k\"");
+  for (auto [what, says] : std::vector<std::pair<const char*, const char*>>{
+           {"train.steps=-5",
+            "command line: teacher.train.steps: must be a number from 0 up, got -5"},
+           {"train.beta1=1", "beta1: must lie in [0, 1)"},
+           {"train.floor=nan", "train.floor"},
+           {"teacher.model.ffn=-1", "ffn must not be negative"},
+           {"teacher.model.max_positions=64", "teacher.model.max_positions: 64 are too few"},
+           {"teacher.model.vocab=9", "follows from the vocabulary"},
+           {"teacher.model=5", "must be a table"},
+           {"students.jss.train.steps=1", "did you mean \"js\""},
+           {"order=js", "order: must list each of [students] once"},
+           {"evaluate.top_p=0", "evaluate.top_p: must lie in (0, 1]"},
+           {"data.max_source=0", "data.max_source: must be a number from 1"}})
+    fails("train " + toml + " " + what, says);
+  fails("train " + write("path.toml", "[data]\ntrain = \"t\"\n[students.\"../up\"]\n"),
+        "path.toml:3: students.../up: a student's name");
+  fails("distill " + toml + " --student teacher", "no student");
+  fails("loss --name kl --zero floor:5 --in " + toml + " --out o", "toml");
+  fails("gradcheck --loss nope", "no divergence \"nope\"");
+  fails("tran", "did you mean \"train\"", 2);
   fails("train", "recipe is required", 2);
   fails("frobnicate", "retort", 2);
   fails("score --frob", "--ref", 2);
+}
+
+TEST_CASE("what a run has written is not lost, and no other model passes for it") {
+  fs::remove_all(folder());
+  std::string toml = recipe(), out = (folder() / "out").string();
+  REQUIRE(run("run " + toml).status == 0);
+  auto one_line = [](const Result& r, int status, const std::string& says) {
+    INFO(r.text);
+    CHECK(r.status == status);
+    CHECK(r.text.find(says) != std::string::npos);
+    CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 1);
+  };
+  // Reading leaves the vocabulary alone; training refuses to replace it under trained models.
+  std::string vocabulary = checksum(out + "/tokenizer.model"), line = write("in.txt", "red cat\n");
+  one_line(run("generate " + toml + " tokenizer.size=35 --input " + line), 0, "");
+  CHECK(run("train " + toml + " --overwrite tokenizer.size=35").status == 1);
+  CHECK(checksum(out + "/tokenizer.model") == vocabulary);
+  // Weights of another stage or configuration.
+  one_line(run("eval " + toml + " teacher.model.heads=1"), 1, "heads = 2, the recipe says 1");
+  fs::copy_file(out + "/js/model.safetensors", out + "/mle/model.safetensors",
+                fs::copy_options::overwrite_existing);
+  one_line(run("eval " + toml + " --model mle"), 1, "these are the weights of \"js\"");
+  // Another evaluation trains nothing; a damaged result is named.
+  Result r = run("run " + toml + " evaluate.max_length=9");
+  CHECK(r.status == 0);
+  CHECK(r.text.find("teacher 1/12") == std::string::npos);
+  write("out/js/hypotheses.txt", "");
+  r = run("run " + toml + " evaluate.max_length=9");
+  CHECK(r.status == 1);
+  CHECK(r.text.find("js/hypotheses.txt: 0 lines") != std::string::npos);
+  // Only one may write.
+  std::string lock = "flock -x " + out + "/.lock " + program() + " train " + toml + " --overwrite";
+  CHECK(std::system(("sh -c '" + lock + "' > " + (folder() / "log").string() + " 2>&1").c_str()) !=
+        0);
+  CHECK(read_file((folder() / "log").string()).find("another retort") != std::string::npos);
+  CHECK(fs::exists(out + "/teacher/model.safetensors"));
+  r = run("distill " + toml + " --resume student.model.ffn=32");
+  CHECK(r.status == 1);
+  CHECK(r.text.find("another recipe") != std::string::npos);
 }
 
 TEST_CASE("a NaN loss stops the run, names it and keeps the last checkpoint") {

@@ -1,0 +1,164 @@
+// What a recipe may say: ranges and names, so that a mistake ends before any training begins.
+#include <fmt/core.h>
+
+#include <cmath>
+
+#include "distill/recipe.h"
+#include "engine/suggest.h"
+#include "losses/divergence.h"
+
+namespace retort {
+namespace {
+
+// Checks of one table's keys; a failed one is an error with the key's place.
+struct Table {
+  const TomlFile& file;
+  std::string path;
+
+  [[noreturn]] void refuse(const std::string& key, const std::string& what) const {
+    throw std::runtime_error(Reader(file, nullptr, path).where(key) + ": " + what);
+  }
+  void one_of(const char* key, const std::string& value,
+              const std::vector<std::string>& names) const {
+    if (std::find(names.begin(), names.end(), value) == names.end())
+      refuse(key, no_such(value, names));
+  }
+  // `low` <= value < infinity, or `low` < value where `open`; NaN never passes.
+  void at_least(const char* key, double value, double low, bool open = false) const {
+    if (!std::isfinite(value) || value < low || (open && value == low))
+      refuse(key, "must be a number " + std::string(open ? "above " : "from ") + text_of(low) +
+                      (open ? "" : " up") + ", got " + text_of(value));
+  }
+  void in_unit(const char* key, double value) const {
+    if (!(value >= 0 && value < 1)) refuse(key, "must lie in [0, 1), got " + text_of(value));
+  }
+  static std::string text_of(double x) { return fmt::format("{}", x); }
+};
+
+void check(const Table& t, const DataOptions& o) {
+  t.one_of("format", o.format, {"tsv", "parallel", "jsonl", "text"});
+  t.one_of("layout", o.layout, {"seq2seq", "causal", "blocks", "classify"});
+  t.one_of("labels", o.labels, {"names", "numbers"});
+  if (o.train.empty()) t.refuse("train", "name the training file");
+  size_t files = o.format == "parallel" ? 2 : 1;
+  for (auto [key, paths] : {std::pair{"train", &o.train}, {"valid", &o.valid}, {"test", &o.test}})
+    if (!paths->empty() && paths->size() != files)
+      t.refuse(key, "format " + o.format + " takes " +
+                        (files == 1 ? "one file" : "two files, source and target"));
+  t.at_least("max_source", o.max_source, 1);
+  t.at_least("max_target", o.max_target, 1);
+}
+
+void check(const Table& t, const VocabularyOptions& o) {
+  t.one_of("type", o.type, {"unigram", "bpe"});
+  t.at_least("size", o.size, 5);
+}
+
+void check(const Table& t, const EvaluateOptions& o) {
+  t.one_of("method", o.method, {"greedy", "beam", "sample"});
+  t.at_least("beams", o.beams, 1), t.at_least("rows", o.rows, 1);
+  t.at_least("length_penalty", o.length_penalty, 0);
+  t.at_least("temperature", o.temperature, 0, true);
+  t.at_least("top_k", o.top_k, 0);
+  if (!(o.top_p > 0 && o.top_p <= 1)) t.refuse("top_p", "must lie in (0, 1]");
+  t.at_least("min_length", o.min_length, 0);
+  t.at_least("max_length", o.max_length, std::max(1, o.min_length));
+}
+
+void check(const Table& t, const TrainOptions& o) {
+  t.one_of("optimizer", o.optimizer.name, {"adamw", "adafactor"});
+  t.one_of("schedule", o.schedule, {"constant", "linear", "cosine", "inverse_sqrt"});
+  t.one_of("reduction", o.reduction, {"tokens", "sequences", "batch"});
+  t.at_least("steps", double(o.steps), 0), t.at_least("epochs", o.epochs, 0, true);
+  t.at_least("tokens", o.tokens, 1), t.at_least("rows", o.rows, 0);
+  t.at_least("accumulate", o.accumulate, 1);
+  t.in_unit("beta1", o.optimizer.beta1), t.in_unit("beta2", o.optimizer.beta2);
+  t.at_least("eps", o.optimizer.eps, 0, true);
+  t.at_least("weight_decay", o.optimizer.weight_decay, 0);
+  t.at_least("learning_rate", o.learning_rate, 0, true), t.at_least("floor", o.floor, 0);
+  t.at_least("warmup", double(o.warmup), 0), t.at_least("clip", o.clip, 0);
+  t.in_unit("smoothing", o.smoothing);
+  t.at_least("log_every", double(o.log_every), 0);
+  t.at_least("valid_every", double(o.valid_every), 0);
+  t.at_least("save_every", double(o.save_every), 0);
+}
+
+void check(const Table& t, const Term& term) {
+  t.one_of("on", term.on, {"gold", "teacher", "student"});
+  try {
+    if (term.loss != "ce") parse_divergence(term.loss);
+  } catch (const std::exception& e) {
+    t.refuse("loss", e.what());
+  }
+  if (term.loss == "ce" && term.on == "student")
+    t.refuse("loss",
+             "cross-entropy on the student's own samples makes it collapse; use gold or teacher "
+             "sequences");
+  if (term.loss == "ce" && term.temperature != 1)
+    t.refuse("temperature", "cross-entropy on labels takes none");
+  t.at_least("weight", term.weight, 0, true);
+  t.at_least("temperature", term.temperature, 0, true);
+}
+
+// The positions a model may have to see: the longest data the recipe lets in, or what it generates.
+int longest(const Recipe& r) {
+  const DataOptions& d = r.data;
+  if (d.layout == "classify") return d.max_source + 2;
+  if (d.layout == "blocks") return d.max_target;
+  int target = std::max(d.max_target + 1, r.evaluate.max_length);
+  return d.layout == "causal" ? d.max_source + target : std::max(d.max_source + 1, target);
+}
+
+void check(const TomlFile& file, const std::string& path, const Stage& s, const Recipe& recipe) {
+  check(Table{file, path + ".train"}, s.train);
+  for (size_t i = 0; i < s.terms.size(); i++)
+    check(Table{file, path + ".terms." + std::to_string(i)}, s.terms[i]);
+  Table model{file, path + ".model"};
+  ModelConfig whole = s.model;  // what the data will decide stands in for itself
+  whole.vocab = 1 << 20, whole.classes = std::max(1, whole.classes);
+  try {
+    whole.check();
+  } catch (const std::exception& e) {
+    model.refuse("", e.what());
+  }
+  int needed = longest(recipe);
+  if (whole.positions == "learned" && whole.max_positions < needed)
+    model.refuse("max_positions", std::to_string(whole.max_positions) +
+                                      " are too few: " + std::to_string(needed) +
+                                      " follow from data.max_source, data.max_target and "
+                                      "evaluate.max_length");
+}
+
+void check_name(const TomlFile& file, const std::string& name) {
+  const char* letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
+  Table t{file, "students"};
+  if (name == "teacher") t.refuse(name, "this name is the teacher's");
+  if (name.empty() || name[0] == '.' || name.size() > 100 || name == "tokenizer.model" ||
+      name == "results.md" || name.find_first_not_of(letters) != std::string::npos)
+    t.refuse(name,
+             "a student's name is its folder's: letters, digits, '_', '-' and '.', the first "
+             "not '.'");
+}
+
+}  // namespace
+
+std::string no_such(const std::string& value, const std::vector<std::string>& names) {
+  std::string list, near = nearest(value, names);
+  for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;
+  return "no \"" + value + "\"; there are: " + list +
+         (near.empty() ? "" : "; did you mean \"" + near + "\"?");
+}
+
+void check_recipe(const TomlFile& file, const Recipe& recipe) {
+  Table{file, ""}.one_of("device", recipe.device, {"cpu"});
+  check(Table{file, "data"}, recipe.data);
+  check(Table{file, "tokenizer"}, recipe.tokenizer);
+  check(Table{file, "evaluate"}, recipe.evaluate);
+  if (recipe.has_teacher) check(file, "teacher", recipe.teacher, recipe);
+  for (const Stage& s : recipe.students) {
+    check_name(file, s.name);
+    check(file, "students." + s.name, s, recipe);
+  }
+}
+
+}  // namespace retort
