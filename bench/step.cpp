@@ -1,7 +1,7 @@
-// The training step of three teacher/student pairs against the machine's limit. JSON on standard
-// output with --json -, or in a file, and a table. A step: teacher forward, student forward and
-// backward, js over all positions (mean over tokens), clipping at 1, AdamW; decoder-only, GPT-2
-// shape, float32.
+// The training step of three teacher/student pairs against the machine's limit. A table
+// and JSON on standard output, the JSON also in a file (--json). A step: teacher forward, student
+// forward and backward, js over all positions (mean over tokens), clipping at 1, AdamW;
+// decoder-only, GPT-2 shape, float32.
 //   GFLOP/s   matrix products of the step (linear layers and attention scores; 2 m n k each) over
 //   the step's time raw       the best rate one oneDNN product of the step's own linear layers
 //   reaches, timed between the steps fraction  GFLOP/s over raw

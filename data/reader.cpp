@@ -63,10 +63,11 @@ NextRecord tsv_records(const ReadOptions& options) {
           fmt::format("{}: the file is empty, a header was expected", options.paths[0]));
     header = split_tabs(line);
   }
+  std::string where = options.header ? reader->where() : options.paths[0];
   std::vector<size_t> sources;
   for (const std::string& name : options.source)
-    sources.push_back(column_index(name, header, options.paths[0]));
-  size_t target = column_index(options.target, header, options.paths[0]);
+    sources.push_back(column_index(name, header, where));
+  size_t target = column_index(options.target, header, where);
   size_t needed = std::max(target, *std::max_element(sources.begin(), sources.end())) + 1;
   return [=](Example& example) {
     std::string line;

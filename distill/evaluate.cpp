@@ -33,7 +33,13 @@ std::vector<Batch> decode_batches(Experiment& e, const std::vector<TokenPair>& p
       part.push_back(pairs[size_t(order[k])]);
       part.back().id = order[k];
     }
-    batches.push_back(collate(part, e.layout(), e.specials()));
+    bool lines = e.layout() == Layout::blocks;
+    Batch b = collate(part, lines ? Layout::causal : e.layout(), e.specials());
+    for (int row = 0; lines && row < b.size; row++) {  // a language model goes on from bos x
+      auto first = b.source.begin() + row * b.source_length, end = first + b.source_lengths[row];
+      std::rotate(first, end - 1, end);
+    }
+    batches.push_back(std::move(b));
   }
   return batches;
 }
@@ -78,6 +84,8 @@ Generation generate_split(Experiment& e, const Model& model, const std::string& 
 std::vector<std::string> generate_texts(Experiment& e, const Model& model,
                                         const std::vector<std::string>& sources,
                                         const DecodeOptions& options) {
+  if (e.layout() == Layout::classify)
+    throw std::runtime_error("data.layout classify: an encoder generates nothing; see retort eval");
   std::vector<TokenPair> pairs(sources.size());
   for (size_t i = 0; i < sources.size(); i++) {
     pairs[i].source = e.tokenizer().encode(sources[i]);
@@ -102,12 +110,8 @@ double risk(Experiment& e, const Model& writer, const Model& scorer, const std::
     stop_if_interrupted();
     options.sequences = prompts.ids;
     std::vector<std::vector<int>> targets = decode_batch(writer, prompts, e.layout(), options);
-    std::vector<TokenPair> part;
-    for (size_t i = 0; i < targets.size(); i++) {
-      part.push_back(pairs[size_t(prompts.ids[i])]);
-      part.back().id = prompts.ids[i], part.back().target = targets[i];
-    }
-    Batch b = collate(part, e.layout(), e.specials());
+    Batch b =
+        with_targets(prompts, pairs, targets, e.layout(), e.specials(), e.recipe().data.max_target);
     Pass pass;
     Tensor logits = scorer.forward(inputs_of(b, e.layout(), Device::cpu), pass).logits;
     int n = logits.rows(), length = n / b.size;

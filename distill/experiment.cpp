@@ -12,6 +12,7 @@
 #include "build_commit.h"
 #include "data/text.h"
 #include "engine/safetensors.h"
+#include "models/published.h"
 
 namespace fs = std::filesystem;
 
@@ -179,8 +180,17 @@ Model Experiment::build(const Stage& stage) {
     std::string mapping = copy_layers(load("teacher"), model, stage.init.substr(8));
     if (!quiet_) fmt::print("{}\n", mapping);
   } else {
-    TensorFile file = load_safetensors(stage.init);
+    // A published folder, or a file of our own names.
+    bool published = fs::is_directory(stage.init);
+    TensorFile file = load_safetensors(stage.init + (published ? "/model.safetensors" : ""));
     try {
+      if (published) {
+        std::string config = read_file(stage.init + "/config.json");
+        ModelConfig theirs = published_config(config);
+        std::string other = difference(theirs.to_json(), model.config().to_json());
+        if (!other.empty()) throw std::runtime_error("is another model: " + other);
+        file.tensors = from_published(theirs, Json::parse(config)["model_type"], file.tensors);
+      }
       model.parameters().load(file.tensors);
     } catch (const std::exception& e) {
       throw std::runtime_error(stage.init + ": " + e.what());
@@ -219,9 +229,9 @@ Model Experiment::load(const std::string& name) {
 
 std::string Experiment::fingerprint(const Stage& stage) {
   Json t = stage_table(stage);
-  t["train"].erase("log_every");
-  t["train"].erase("save_every");
+  for (const char* key : {"log_every", "save_every", "valid_every"}) t["train"].erase(key);
   t["data"] = data_table(recipe_.data);
+  for (const char* key : {"valid", "test", "valid_limit", "test_limit"}) t["data"].erase(key);
   t["seed"] = recipe_.seed;
   t["train_checksum"] = corpus("train").checksum;
   t["tokenizer_hash"] = tokenizer_->hash();
@@ -239,7 +249,9 @@ std::string Experiment::evaluation_split() const {
 }
 
 std::string Experiment::evaluation_fingerprint(const Stage& stage) {
-  std::string text = evaluate_table(recipe_.evaluate).dump() + corpus(evaluation_split()).checksum;
+  Json how = evaluate_table(recipe_.evaluate);
+  how["limit"] = evaluation_split() == "test" ? recipe_.data.test_limit : recipe_.data.valid_limit;
+  std::string text = how.dump() + corpus(evaluation_split()).checksum;
   std::string teacher = weights_path(folder("teacher"));
   if (stage.name != "teacher" && recipe_.has_teacher && fs::exists(teacher))
     text += checksum(teacher);

@@ -37,6 +37,25 @@ std::vector<std::vector<int>> decode_batch(const Model& model, const Batch& b, L
   return decode(model, in, options);
 }
 
+Batch with_targets(const Batch& batch, const std::vector<TokenPair>& pairs,
+                   const std::vector<std::vector<int>>& targets, Layout layout, Specials specials,
+                   int max_target) {
+  std::vector<TokenPair> sampled;
+  for (size_t i = 0; i < targets.size(); i++) {
+    TokenPair p = pairs[size_t(batch.ids[i])];
+    p.id = batch.ids[i], p.target = targets[i];
+    if (int(p.target.size()) > max_target) p.target.resize(size_t(max_target));
+    sampled.push_back(std::move(p));
+  }
+  Batch b = collate(sampled, layout, specials);
+  for (size_t i = 0; i < targets.size(); i++)
+    if (int(targets[i].size()) > max_target) {
+      size_t last = size_t(b.target_length) * i + size_t(b.target_lengths[i]) - 1;
+      b.labels[last] = targets[i][size_t(max_target)];
+    }
+  return b;
+}
+
 Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
                      const Model* teacher, int max_target)
     : terms_(stage.terms),
@@ -68,13 +87,7 @@ Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
   o.key = {seed_, uint32_t(step), own ? kStudentSamples : kTeacherSamples, 0};
   o.sequences = gold.ids;
   std::vector<std::vector<int>> targets = decode_batch(own ? student : *teacher_, gold, layout_, o);
-  std::vector<TokenPair> sampled;
-  for (size_t i = 0; i < targets.size(); i++) {
-    TokenPair p = pairs[size_t(gold.ids[i])];
-    p.id = gold.ids[i], p.target = targets[i];
-    sampled.push_back(std::move(p));
-  }
-  return collate(sampled, layout_, specials_);
+  return with_targets(gold, pairs, targets, layout_, specials_, max_target_);
 }
 
 Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor& teacher,

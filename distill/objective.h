@@ -40,6 +40,13 @@ class Objective {
   Reduction reduction_;
 };
 
+/// `batch` with sampled targets in the place of its own; `pairs` as for Objective::accumulate. A
+/// sample that did not end within max_target tokens keeps its last token where the end would stand,
+/// so that no position is scored that was not sampled.
+Batch with_targets(const Batch& batch, const std::vector<TokenPair>& pairs,
+                   const std::vector<std::vector<int>>& targets, Layout layout, Specials specials,
+                   int max_target);
+
 /// Target sequences of each row of `batch`, decoded by `model` from its sources or prompts.
 std::vector<std::vector<int>> decode_batch(const Model& model, const Batch& batch, Layout layout,
                                            DecodeOptions options);

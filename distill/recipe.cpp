@@ -53,6 +53,9 @@ Json table_of(T options) {
 
 const std::vector<std::string> kMethods = {"mle", "kl", "rkl", "js", "tvd", "terms"};
 
+// Fields of a model that its vocabulary decides.
+const char* const kOfVocabulary[] = {"vocab", "pad", "bos", "eos"};
+
 template <class T>
 void read(const TomlFile& file, Json table, const std::string& path, T& options) {
   Reader r(file, std::move(table), path);
@@ -68,6 +71,12 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   Reader r(file, std::move(table), path);
   r("init", s.init), r("method", s.method);
   Json terms = r.take("terms"), train = r.take("train"), model = r.take("model");
+  if (model.is_null()) model = Json::object();
+  // Fields of the model may stand in the stage's own table: student.layers = 2.
+  Json fields = Json::parse(ModelConfig().to_json());
+  for (const auto& [field, standard] : fields.items())
+    if (Json value = r.take(field.c_str()); !value.is_null() && model.is_object())
+      model[field] = value;
   r.finish();
   read(file, train, path + ".train", s.train);
   if (!terms.is_null()) s.method = "terms";
@@ -83,7 +92,7 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
     s.terms = method_terms(s.method);
   }
   Reader m(file, model, path + ".model");  // a table, or this says so
-  for (const char* key : {"vocab", "pad", "bos", "eos"})
+  for (const char* key : kOfVocabulary)
     if (!m.take(key).is_null())
       throw std::runtime_error(m.where(key) + ": follows from the vocabulary; leave it out");
   try {
@@ -186,10 +195,9 @@ Json data_table(const DataOptions& o) { return table_of(o); }
 Json evaluate_table(const EvaluateOptions& o) { return table_of(o); }
 
 Json stage_table(const Stage& s) {
-  Json t = {{"init", s.init},
-            {"method", s.method},
-            {"train", table_of(s.train)},
-            {"model", Json::parse(s.model.to_json())}};
+  Json model = Json::parse(s.model.to_json());
+  for (const char* key : kOfVocabulary) model.erase(key);
+  Json t = {{"init", s.init}, {"method", s.method}, {"train", table_of(s.train)}, {"model", model}};
   if (s.method == "terms") {
     t["terms"] = Json::array();
     for (const Term& term : s.terms) t["terms"].push_back(table_of(term));

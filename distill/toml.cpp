@@ -1,5 +1,6 @@
 #include "distill/toml.h"
 
+#include <charconv>
 #include <sstream>
 #include <stdexcept>
 #define TOML_EXCEPTIONS 1
@@ -51,6 +52,15 @@ void apply(const std::string& text, TomlFile& file) {
   Json* at = &file.root;
   std::stringstream parts(key);
   for (std::string part; std::getline(parts, part, '.');) {
+    if (at->is_array()) {  // a list's entry by its number: terms.0.weight
+      size_t i = at->size();
+      std::from_chars(part.data(), part.data() + part.size(), i);
+      if (i >= at->size())
+        throw std::runtime_error("command line: " + key + ": the list has entries 0 to " +
+                                 std::to_string(at->size() - 1));
+      at = &(*at)[i];
+      continue;
+    }
     if (at->is_null()) *at = Json::object();
     if (!at->is_object())
       throw std::runtime_error("command line: " + key + ": what stands above it is not a table");

@@ -111,6 +111,12 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     throw std::runtime_error(
         checkpoint + " is there already: --resume goes on from it, --overwrite starts anew");
 
+  if (!exists && start != Start::overwrite)
+    for (const std::string& done : {weights_path(dir), dir + "/results.json"})
+      if (fs::exists(done))
+        throw std::runtime_error(done + " is there already, but no checkpoint to go on from; " +
+                                 "--overwrite starts anew, output=FOLDER keeps it");
+
   std::unique_ptr<Model> teacher;
   for (const Term& term : stage.terms)
     if (!teacher && (term.loss != "ce" || term.on == "teacher"))
@@ -216,7 +222,8 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     if (stop && at.step < total) {
       progress.finish();
       throw Interrupted{
-          fmt::format("stopped after step {} of {}; {} holds it. The same command goes on from "
+          fmt::format("stopped after step {} of {}; {} holds it. The same command, without "
+                      "--overwrite, goes on from "
                       "there (train and distill: with --resume)",
                       at.step, total, checkpoint)};
     }

@@ -43,11 +43,12 @@ GradResult check_gradients(const std::function<Tensor(const std::vector<Tensor>&
       numeric[i] = (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h);
       largest = std::max(largest, std::fabs(numeric[i]));
       double d = std::fabs(analytic[i] - numeric[i]);
-      if (!(d <= difference)) difference = d, worst = i;
+      if (!std::isfinite(d)) d = INFINITY;  // NaN compares with nothing: it is the worst there is
+      if (d > difference) difference = d, worst = i;
     }
     if (x[k].size() == 0) continue;
     double error = difference / largest;
-    if (!(error <= result.error)) {
+    if (error > result.error) {
       result.error = error;
       result.where = "input " + std::to_string(k) + ", element " + std::to_string(worst) +
                      ": analytic " + std::to_string(analytic[worst]) + ", numeric " +

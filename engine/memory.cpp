@@ -38,6 +38,7 @@ void* cached_allocate(Device device, size_t bytes) {
     found->second.pop_back();
     c.stats.cached -= size;
   } else {
+    if (c.stats.cached > c.stats.peak) empty_cache(device);  // so that twice the peak is never held
     try {
       memory = device_allocate(device, size);
     } catch (const std::bad_alloc&) {

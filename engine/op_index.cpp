@@ -159,8 +159,10 @@ void store(const Tensor& cache, const Tensor& x_in, const Tensor& positions_in) 
              x_in.dim(0) == cache.dim(0) &&
              Shape(x_in.shape.begin() + 2, x_in.shape.end()) ==
                  Shape(cache.shape.begin() + 2, cache.shape.end()) &&
-             positions_in.shape == Shape({x_in.dim(0), x_in.dim(1)}),
-         "store: expected x (B, T, ...) and positions (B, T) for a cache (B, capacity, ...), got " +
+             positions_in.shape == Shape({x_in.dim(0), x_in.dim(1)}) &&
+             positions_in.dtype == Dtype::i32 && x_in.dtype == cache.dtype,
+         "store: expected x (B, T, ...) of the cache's type and i32 positions (B, T) for a cache "
+         "(B, capacity, ...), got " +
              text(x_in.shape) + ", " + text(positions_in.shape) + " and " + text(cache.shape));
   NoGrad quiet;
   Tensor x = contiguous(x_in.detach()), positions = contiguous(positions_in);

@@ -100,7 +100,7 @@ Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias) {
          "linear: expected (..., I) by weight (O, I): " + shapes());
   ENSURE(!bias.defined() || bias.shape == Shape{weight.dim(0)},
          "linear: expected bias (O): " + shapes());
-  ENSURE(x_in.dtype == weight.dtype,
+  ENSURE(x_in.dtype == weight.dtype && (!bias.defined() || bias.dtype == weight.dtype),
          std::string("linear: types differ: ") + name_of(x_in.dtype) + " " + shapes());
   Tensor x = contiguous(x_in);
   Shape shape = x.shape;

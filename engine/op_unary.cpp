@@ -14,7 +14,7 @@ struct Scale {
 struct Exp {
   template <class T>
   HD T operator()(T x) const {
-    return exp_(x);
+    return exp_or_inf(x);
   }
 };
 struct Log {
@@ -47,10 +47,10 @@ struct TanhBackward {  // from y
     return dy * (1 - y * y);
   }
 };
-struct Relu {
+struct Relu {  // NaN stays NaN
   template <class T>
   HD T operator()(T x) const {
-    return x > 0 ? x : T(0);
+    return x < 0 ? T(0) : x;
   }
 };
 struct ReluBackward {
@@ -159,6 +159,11 @@ Tensor gelu_tanh(const Tensor& x) {
 Tensor masked_fill(const Tensor& x, const Tensor& mask_in, double value) {
   ENSURE(mask_in.dtype == Dtype::i32,
          std::string("masked_fill: the mask is i32, got ") + name_of(mask_in.dtype));
+  bool fits = mask_in.rank() <= x.rank();
+  for (int d = 1; fits && d <= mask_in.rank(); d++)
+    fits = mask_in.dim(-d) == x.dim(-d) || mask_in.dim(-d) == 1;
+  ENSURE(fits,
+         "masked_fill: mask " + text(mask_in.shape) + " does not broadcast to " + text(x.shape));
   Tensor mask = contiguous(expand(mask_in, x.shape));
   return record("masked_fill", fill(x, mask, value), {x},
                 [mask](const Tensor& dy) { return Grads{fill(dy, mask, 0)}; });

@@ -81,10 +81,12 @@ Tensor reshape(const Tensor& x_in, Shape shape) {
   size_t known = 1;
   int free = -1;
   for (size_t i = 0; i < shape.size(); i++) {
-    if (shape[i] == -1 && free < 0)
+    if (shape[i] == -1 && free < 0) {
       free = int(i);
-    else
+    } else {
+      ENSURE(shape[i] >= 0, "reshape: " + text(x_in.shape) + " has no shape " + text(shape));
       known *= size_t(shape[i]);
+    }
   }
   Shape wanted = shape;
   if (free >= 0) shape[size_t(free)] = known ? int(x_in.size() / known) : 0;
@@ -108,9 +110,9 @@ Tensor transpose(const Tensor& x, int a, int b) {
 
 Tensor slice(const Tensor& x, int dim, int start, int length) {
   dim = checked_dim("slice", x, dim);
-  ENSURE(start >= 0 && length >= 0 && start + length <= x.dim(dim),
-         "slice: [" + std::to_string(start) + ", " + std::to_string(start + length) +
-             ") is outside dimension " + std::to_string(dim) + " of shape " + text(x.shape));
+  ENSURE(start >= 0 && length >= 0 && length <= x.dim(dim) - start,
+         "slice: " + std::to_string(length) + " from " + std::to_string(start) +
+             " is outside dimension " + std::to_string(dim) + " of shape " + text(x.shape));
   Tensor y = x;
   y.shape[size_t(dim)] = length;
   y.offset += size_t(start) * x.strides[size_t(dim)];

@@ -99,8 +99,11 @@ HD float log_(float x) {
 #ifdef __CUDA_ARCH__
   return ::logf(x);
 #else
-  float y = log_normal(x);
-  return x > 0.f ? y : x == 0.f ? -INFINITY : x - x;
+  // A denormal is scaled up; 0, inf and what is negative or NaN are put right by selects.
+  bool small = x < 1.17549435e-38f;
+  float y = log_normal(small ? x * 16777216.f : x) - (small ? 16.6355323f : 0.f);
+  y = select_(x < INFINITY, y, x);
+  return select_(x > 0.f, y, x == 0.f ? -INFINITY : NAN);
 #endif
 }
 

@@ -136,7 +136,6 @@ DivergenceName parse_divergence(const std::string& text) {
   auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), d.parameter);
   ENSURE(error == std::errc() && end == number.data() + number.size(),
          "divergence " + d.name + ": \"" + number + "\" is not a number; write " + d.name + ":0.5");
-  d.has_parameter = true;
   check_parameter(d);
   return d;
 }

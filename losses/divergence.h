@@ -20,7 +20,6 @@ struct DivergenceOptions {
 struct DivergenceName {
   std::string name;
   double parameter = 0;
-  bool has_parameter = false;
 };
 
 /// Registered divergences: name, its formula in one line, whether and which parameter it takes.

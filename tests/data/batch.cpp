@@ -208,11 +208,11 @@ TEST_CASE("labels are classes or numbers") {
   const Ids& pair = encoded.pairs[1].source;
   CHECK(std::count(pair.begin(), pair.end(), tokenizer.eos()) == 1);
   CHECK_THAT(error_of([&] { encode(corpus, tokenizer, {.layout = Layout::classify}); }),
-             Contains("example 0: label 'yes' is not a number"));
+             Contains(":0: label 'yes' is not a finite number"));
   corpus.examples[2].target = "maybe";
   CHECK_THAT(
       error_of([&] { encode(corpus, tokenizer, {.layout = Layout::classify, .labels = names}); }),
-      Contains("example 2: label 'maybe' is not one of: no, yes"));
+      Contains(":0: label 'maybe' is not one of: no, yes"));
   corpus.examples = {{"mare", "-2.5"}};
   CHECK(encode(corpus, tokenizer, {.layout = Layout::classify}).pairs[0].value == -2.5f);
   CHECK_THAT(error_of([&] { layout_named("encdec"); }), Contains("there are: seq2seq, causal"));

@@ -1,4 +1,5 @@
 // The program as its users run it: recipes, errors, resume bit for bit.
+#include <fmt/core.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <fstream>
 #include <string>
 
+#include "data/batch.h"
 #include "data/text.h"
 #include "engine/safetensors.h"
 
@@ -82,45 +84,98 @@ TEST_CASE("a whole experiment runs, and a second time has nothing to do") {
   r = run("run " + toml + " students.js.train.steps=13");
   CHECK(r.status == 1);
   CHECK(r.text.find("another recipe") != std::string::npos);
+  // The recipe saved beside a model is the whole recipe: it gives the same bytes again.
+  std::string out = (folder() / "out").string(), again = (folder() / "again").string();
+  r = run("train " + out + "/teacher/recipe.toml output=" + again);
+  INFO(r.text);
+  CHECK(r.status == 0);
+  CHECK(checksum(again + "/teacher/model.safetensors") ==
+        checksum(out + "/teacher/model.safetensors"));
   r = run("generate " + toml + " --model js --input " + write("in.txt", "red cat\nold dog\n"));
   CHECK(r.status == 0);
   CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 2);
 }
 
-TEST_CASE("a run killed at any step and resumed ends with the same bytes") {
-  for (const char* model : {"train RECIPE", "distill RECIPE --student js"}) {
-    fs::remove_all(folder());
-    std::string toml = recipe();
-    auto command = [&](const std::string& more) {
-      std::string c = model;
-      return c.replace(c.find("RECIPE"), 6, toml + " " + more);
-    };
-    if (std::string(model)[0] == 'd') REQUIRE(run("train " + toml).status == 0);
-    REQUIRE(run(command("")).status == 0);
-    std::string dir =
-        (folder() / "out" / (std::string(model)[0] == 'd' ? "js" : "teacher")).string();
-    std::string whole = checksum(dir + "/checkpoint.safetensors"),
-                weights = checksum(dir + "/model.safetensors");
-    for (int killed : std::string(model)[0] == 't' ? std::vector<int>{1, 3, 6, 8, 11}
-                                                   : std::vector<int>{2, 4, 5, 9, 10}) {
-      fs::remove_all(dir);
-      // Killed without warning as soon as the checkpoint of that step is there.
-      std::string script =
-          "(" + std::string(program()) + " " + command("") +
-          " > /dev/null 2>&1 & p=$!; while ! grep -q '\"step\":" + std::to_string(killed) +
-          ",\\|\"step\":" + std::to_string(killed) + "}' " + dir +
-          "/metrics.jsonl 2>/dev/null; do kill -0 $p 2>/dev/null || break; done; kill -9 $p; wait "
-          "$p) 2>/dev/null";
-      (void)std::system(("bash -c " + std::string("'") + script + "'").c_str());
-      Result r = run(command("--resume"));
-      INFO(r.text);
-      REQUIRE(r.status == 0);
-      CHECK(checksum(dir + "/checkpoint.safetensors") == whole);
-      CHECK(checksum(dir + "/model.safetensors") == weights);
-      std::vector<std::string> lines = read_lines(dir + "/metrics.jsonl");
-      CHECK(lines.size() == 12);
+TEST_CASE("a run killed at ten random steps and resumed ends with the same bytes") {
+  uint64_t draw = 0;
+  for (std::string model : {"teacher", "js"})
+    for (std::string optimizer : {"adamw", "adafactor"}) {
+      fs::remove_all(folder());
+      std::string toml = recipe() + " train.save_every=3 train.accumulate=2 train.steps=20";
+      std::string command = model == "js" ? "distill " + toml + " --student js" : "train " + toml;
+      command +=
+          " students.js.train.optimizer=" + optimizer + " teacher.train.optimizer=" + optimizer;
+      if (model == "js")
+        REQUIRE(run("train " + toml + " teacher.train.optimizer=" + optimizer).status == 0);
+      REQUIRE(run(command).status == 0);
+      std::string dir = (folder() / "out" / model).string();
+      std::string whole = checksum(dir + "/checkpoint.safetensors"),
+                  weights = checksum(dir + "/model.safetensors");
+      for (int trial = 0; trial < 3; trial++) {
+        fs::remove_all(dir);
+        int killed = 1 + int(mix(3, 1, draw++) % 18);
+        // Without warning, as soon as that step is in metrics.jsonl.
+        std::string script = fmt::format(
+            "exec {} {} >/dev/null 2>&1 & p=$!; until grep -qs \"step.:{}[,}}]\" {}/metrics.jsonl; "
+            "do kill -0 $p || exit 9; sleep 0.01; done; kill -9 $p; wait $p; test $? = 137",
+            program(), command, killed, dir);
+        std::string log = (folder() / "log").string();
+        INFO("step " << killed);
+        REQUIRE(std::system(fmt::format("bash -c '{}' > {} 2>&1", script, log).c_str()) == 0);
+        CHECK_FALSE(fs::exists(dir + "/model.safetensors"));
+        Result r = run(command + " --resume");
+        INFO(r.text);
+        REQUIRE(r.status == 0);
+        CHECK(checksum(dir + "/checkpoint.safetensors") == whole);
+        CHECK(checksum(dir + "/model.safetensors") == weights);
+        CHECK(read_lines(dir + "/metrics.jsonl").size() == 20);
+      }
     }
+}
+
+TEST_CASE("classifier, regression, language model: trained, evaluated, generated from") {
+  fs::remove_all(folder());
+  std::string classes, numbers, lines;
+  for (int i = 0; i < 60; i++) {
+    classes += std::string(i % 2 ? "good fine\tyes\n" : "bad poor word\tno\n");
+    numbers += std::string(i % 2 ? "good fine\t1.5\n" : "bad poor word\t-0.5\n");
+    lines += "the red cat sat on the old mat\n";
   }
+  auto toml = [&](const std::string& name, const std::string& text, const std::string& data,
+                  const std::string& architecture) {
+    std::string file = write(name + ".txt", text);
+    return write(
+        name + ".toml",
+        fmt::format("output = \"{}\"\n[data]\ntrain = \"{}\"\ntest = \"{}\"\n{}\n"
+                    "[tokenizer]\nsize = 18\n[train]\nsteps = 60\nlearning_rate = 0.01\n"
+                    "[teacher]\narchitecture = \"{}\"\nwidth = 16\nheads = 2\nlayers = 1\n"
+                    "[students.kl]\nmethod = \"kl\"\ntrain.steps = 5\n"
+                    "[student.model]\narchitecture = \"{}\"\nwidth = 8\nheads = 2\n"
+                    "layers = 1\n",
+                    (folder() / name).string(), file, file, data, architecture, architecture));
+  };
+  std::string labels = toml("labels", classes, "layout = \"classify\"", "encoder");
+  Result r = run("run " + labels);
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  CHECK(r.text.find("| teacher | ") != std::string::npos);
+  CHECK(r.text.find(" 1.0000 |") != std::string::npos);  // the classifier's accuracy
+  CHECK(run("generate " + labels + " --input " + write("in", "good\n"))
+            .text.find("generates nothing") != std::string::npos);
+  std::string regression =
+      toml("numbers", numbers, "layout = \"classify\"\nlabels = \"numbers\"", "encoder");
+  r = run("run " + regression);
+  CHECK(r.status == 1);
+  CHECK(r.text.find("no distributions for kl") != std::string::npos);
+  REQUIRE(run("train " + regression + " students.kl.method=mle").status == 0);
+  std::string language = toml("lm", lines, "format = \"text\"\nlayout = \"blocks\"", "decoder");
+  r = run("run " + language + " train.steps=300");
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  r = run("generate " + language + " train.steps=300 evaluate.max_length=40 --input " +
+          write("in", "the red\n"));
+  CHECK(r.text.rfind("cat sat on", 0) == 0);
+  CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 1);
 }
 
 TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {

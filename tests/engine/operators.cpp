@@ -25,6 +25,14 @@ TEST_CASE("a wrong backward fails the gradient check") {
   GradResult r = check_gradients(wrong, {random_tensor({3, 5}, 1)});
   CHECK(r.error > 1e-3);
   CHECK(r.where.find("input 0") != std::string::npos);
+  auto nan = [](const std::vector<Tensor>& x) {
+    return record("nan", exp(x[0].detach()), {x[0]}, [y = exp(x[0].detach())](const Tensor& dy) {
+      Tensor g = mul(dy, y);
+      g.data<double>()[4] = NAN;
+      return Grads{g};
+    });
+  };
+  CHECK(check_gradients(nan, {random_tensor({3, 5}, 1)}).error > 1);
 }
 
 TEST_CASE("matmul agrees with loops, in both types") {
@@ -71,6 +79,10 @@ TEST_CASE("shape errors name the operation and both shapes") {
   CHECK_THROWS_WITH(reshape(a, {5, -1}), Catch::Contains("reshape"));
   CHECK_THROWS_WITH(slice(b, 0, 100, 50),
                     Catch::Contains("slice") && Catch::Contains("(128, 512)"));
+  CHECK_THROWS_WITH(slice(b, 1, 2147483647, 2), Catch::Contains("slice"));
+  CHECK_THROWS_WITH(reshape(a, {-3, -5}), Catch::Contains("reshape"));
+  CHECK_THROWS_WITH(masked_fill(b, Tensor::from(std::vector<int>{1, 1, 0}, {3}), 0),
+                    "masked_fill: mask (3) does not broadcast to (128, 512)");
   CHECK_THROWS_WITH(add(b, b.to(Dtype::f64)), Catch::Contains("types differ"));
 }
 
@@ -107,6 +119,11 @@ TEST_CASE("float32 exp, log, tanh, erf, softplus keep their accuracy") {
                 .margin(1e-37));
     if (x > 0) REQUIRE(log_(x) == Approx(std::log(double(x))).epsilon(3e-7).margin(1e-7));
   }
+  for (float x : {-1.f, -1e-30f, -INFINITY, NAN}) CHECK(std::isnan(log_(x)));
+  for (float x : {INFINITY, 1e-40f, 1.2e-38f, 3.4e38f})
+    CHECK(log_(x) == Approx(std::log(double(x))).epsilon(1e-6));
+  CHECK(exp(Tensor::full({1}, 100)).item() == INFINITY);
+  CHECK(std::isnan(relu(Tensor::full({1}, NAN)).item()));
   CHECK(exp_(-INFINITY) == 0);
   CHECK(log_(0.f) == -INFINITY);
   CHECK(std::isnan(exp_(NAN)));

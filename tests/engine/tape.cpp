@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "engine/checkpoint.h"
 #include "engine/gradcheck.h"
@@ -92,6 +93,38 @@ TEST_CASE("AdamW takes the published steps") {  // by hand, from the paper's alg
     x = x * (1 - 0.01 * 0.1) -
         0.01 * (m / (1 - std::pow(0.9, t))) / (std::sqrt(v / (1 - std::pow(0.999, t))) + 1e-8);
     CHECK(w.values()[0] == Approx(x).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("AdamW and Adafactor take the steps of the reference libraries") {
+  TensorFile f = load_safetensors("tests/references/optim.safetensors");
+  auto json = [&](const char* key) { return nlohmann::json::parse(f.metadata.at(key)); };
+  std::vector<double> rates = json("learning_rates");
+  for (std::string name : {"adamw", "adafactor"}) {
+    Parameters p(1, Dtype::f64);
+    p.add("matrix", {5, 7}, 0), p.add("vector", {7}, 0);
+    p.flatten();
+    p.load({{"matrix", f.tensors["matrix.start"]}, {"vector", f.tensors["vector.start"]}});
+    nlohmann::json theirs = json(name.c_str());
+    OptimizerOptions o;
+    o.name = name, o.weight_decay = json("weight_decay")["matrix"];
+    if (theirs.contains("betas")) o.beta1 = theirs["betas"][0], o.beta2 = theirs["betas"][1];
+    if (name == "adamw") o.eps = theirs["eps"];
+    auto optimizer = make_optimizer(o, p);
+    for (size_t step = 0; step < rates.size(); step++) {
+      for (const Parameter& q : p.list()) {
+        std::vector<double> g = f.tensors[q.name + ".grads"].values();
+        std::copy_n(g.begin() + long(step * q.value.size()), q.value.size(),
+                    grad(q.value).data<double>());
+      }
+      optimizer->step(rates[step]);
+      for (const Parameter& q : p.list()) {
+        std::vector<double> expected = f.tensors[name + "." + q.name].values(),
+                            got = q.value.values();
+        for (size_t i = 0; i < got.size(); i++)
+          REQUIRE(got[i] == Approx(expected[step * got.size() + i]).epsilon(1e-12).margin(1e-14));
+      }
+    }
   }
 }
 

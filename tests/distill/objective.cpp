@@ -1,0 +1,71 @@
+// Objectives: accumulation over micro-batches equals the large batch; samples that do not end.
+#include "distill/objective.h"
+
+#include <catch2/catch.hpp>
+
+using namespace retort;
+
+namespace {
+
+ModelConfig small() {
+  ModelConfig c = ModelConfig::preset("bart");
+  c.vocab = 23, c.width = 16, c.heads = 2, c.layers = 1, c.ffn = 16, c.max_positions = 16;
+  c.dropout = 0.1, c.init_std = 0.3;
+  return c;
+}
+std::vector<TokenPair> pairs_of(int count) {
+  std::vector<TokenPair> pairs(static_cast<size_t>(count));
+  for (int i = 0; i < count; i++) {
+    pairs[size_t(i)].id = i;
+    pairs[size_t(i)].source.assign(1 + size_t(i) % 5, 5 + i);
+    pairs[size_t(i)].target.assign(1 + size_t(3 * i) % 7, 6 + i);
+  }
+  return pairs;
+}
+
+}  // namespace
+
+TEST_CASE("accumulated micro-batches give the large batch's loss and gradient") {
+  std::vector<TokenPair> pairs = pairs_of(8);
+  auto batches = [&](size_t rows) {
+    std::vector<Batch> list;
+    for (size_t i = 0; i < pairs.size(); i += rows)
+      list.push_back(
+          collate({pairs.begin() + long(i), pairs.begin() + long(std::min(pairs.size(), i + rows))},
+                  Layout::seq2seq, {}));
+    return list;
+  };
+  Model teacher(small(), 2, Dtype::f64);
+  for (const char* method : {"mle", "kl", "rkl", "js", "tvd"})
+    for (const char* reduction : {"tokens", "sequences", "batch"}) {
+      INFO(method << " by " << reduction);
+      Stage stage;
+      stage.name = "student", stage.terms = method_terms(method);
+      stage.train.reduction = reduction, stage.train.smoothing = 0.1;
+      Objective objective(stage, Layout::seq2seq, {}, 7, &teacher, 9);
+      std::vector<double> gradient;
+      double loss = 0;
+      for (size_t rows : {8, 3, 1}) {
+        Model student(small(), 3, Dtype::f64);
+        UpdateResult r = objective.accumulate(student, batches(rows), pairs, 5);
+        std::vector<double> g = student.parameters().grads().values();
+        if (rows == 8) gradient = g, loss = r.loss;
+        CHECK(r.loss == Approx(loss).epsilon(1e-12));
+        for (size_t i = 0; i < g.size(); i++)
+          REQUIRE(g[i] == Approx(gradient[i]).epsilon(1e-9).margin(1e-12));
+      }
+    }
+}
+
+TEST_CASE("a sample that did not end is labelled as it was sampled, without an end") {
+  std::vector<TokenPair> pairs = {{{11}, {12}, 0, 0}, {{13, 14}, {15}, 1, 0}};
+  for (Layout layout : {Layout::seq2seq, Layout::causal}) {
+    Batch prompts = collate(pairs, layout, {});
+    Batch b = with_targets(prompts, pairs, {{21, 22, 23, 24}, {31, 32}}, layout, {}, 3);
+    std::vector<int> kept;
+    for (int label : b.labels)
+      if (label >= 0) kept.push_back(label);
+    CHECK(kept == std::vector<int>{21, 22, 23, 24, 31, 32, 3});
+    CHECK(b.label_count == 7);
+  }
+}
