@@ -38,6 +38,11 @@ std::string counts(const std::map<std::string, size_t>& dropped) {
   return s;
 }
 
+// Where the weights of `init = PATH` lie: in the file, or in a published folder.
+std::string init_file(const std::string& init) {
+  return fs::is_directory(init) ? init + "/model.safetensors" : init;
+}
+
 // The first field in which two configurations are another function: "heads = 4, the recipe says 2".
 std::string difference(const std::string& of_file, const std::string& of_recipe) {
   Json a = Json::parse(of_file, nullptr, false), b = Json::parse(of_recipe);
@@ -182,7 +187,7 @@ Model Experiment::build(const Stage& stage) {
   } else {
     // A published folder, or a file of our own names.
     bool published = fs::is_directory(stage.init);
-    TensorFile file = load_safetensors(stage.init + (published ? "/model.safetensors" : ""));
+    TensorFile file = load_safetensors(init_file(stage.init));
     try {
       if (published) {
         std::string config = read_file(stage.init + "/config.json");
@@ -236,6 +241,8 @@ std::string Experiment::fingerprint(const Stage& stage) {
   t["train_checksum"] = corpus("train").checksum;
   t["tokenizer_hash"] = tokenizer_->hash();
   bool needs_teacher = stage.init.rfind("teacher:", 0) == 0;
+  if (std::string file = init_file(stage.init); fs::is_regular_file(file))
+    t["init_hash"] = checksum(file);
   for (const Term& term : stage.terms) needs_teacher |= term.loss != "ce" || term.on == "teacher";
   if (needs_teacher && fs::exists(weights_path(folder("teacher"))))
     t["teacher_hash"] = checksum(weights_path(folder("teacher")));

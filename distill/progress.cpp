@@ -64,7 +64,7 @@ bool interrupted() {
   static bool installed = [] {
     std::signal(SIGINT, on_signal);
     std::signal(SIGTERM, on_signal);
-    std::signal(SIGHUP, on_signal);
+    if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup
     return true;
   }();
   return installed && signals;
