@@ -1,10 +1,13 @@
 # Retort. `make help` lists what there is.
-#   make deps | all | test | demo | bench | format | install | clean
+#   make deps | all | test | demo | bench | cuda | simt | format | install | clean
 # Every source under kernels engine losses models data distill becomes one library; build/retort is the program.
+# DEVICE: cpu; cuda (nvcc compiles the kernels; in build/cuda); simt (the CUDA sources by g++ against the shim in
+# tests/simt, which runs them where there is no GPU; in build/simt).
 
 CXX     ?= g++
 ARCH    ?= native
 PREFIX  ?= /usr/local
+DEVICE  ?= cpu
 BUILD   ?= build
 OPT     ?= -O3
 VERSION := 0.1.0
@@ -12,20 +15,21 @@ MAKEFLAGS += -j$(shell nproc)
 
 CXXFLAGS += -std=c++20 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast
 CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
-LDLIBS   = -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash
+LDLIBS   = $(CUDA_LIBS) -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash
 
 PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
            libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3
 
 ROOMS = kernels engine losses models data distill
-SRC   = $(filter-out distill/main.cpp,$(wildcard $(ROOMS:%=%/*.cpp)))
+ALL   = $(filter-out distill/main.cpp,$(wildcard $(ROOMS:%=%/*.cpp)))
+SRC   = $(filter-out $(if $(filter cpu,$(DEVICE)),%_cuda.cpp,kernels/cpu_only.cpp),$(ALL))
 OBJ   = $(SRC:%.cpp=$(BUILD)/%.o)
 LIB   = $(BUILD)/libretort.a
 TESTS = $(wildcard tests/*.cpp tests/*/*.cpp)
 BENCH = $(wildcard bench/*.cpp)
-DEVICE_SRC = $(shell grep -l 'kernels/launch.h\|engine/map.h' $(SRC) /dev/null)
+DEVICE_SRC = $(shell grep -l 'kernels/launch.h\|engine/map.h\|__global__' $(ALL))
 
-.PHONY: all deps test demo bench format check-format install clean help nvcc-check
+.PHONY: all deps test demo bench cuda simt format check-format install clean help nvcc-check
 all: deps $(BUILD)/retort  ## build the program, build/retort
 
 help:  ## this list
@@ -62,16 +66,41 @@ $(BUILD)/bench/run: $(BENCH:%.cpp=$(BUILD)/%.o) $(LIB)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
+# The CUDA toolkit: nvcc on the PATH, or where Debian's and NVIDIA's packages put it; CUDA= points elsewhere.
+CUDA  ?= $(patsubst %/bin/nvcc,%,$(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc)))
+NVCC   = $(CUDA)/bin/nvcc
+ARCHS ?= 80 90 100
+NVCCFLAGS = -x cu -std=c++20 -O3 -DRETORT_CUDA -I. -I$(BUILD) -Werror all-warnings -Xcompiler -Wno-unknown-pragmas \
+            -Xcompiler "-march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast"
+GENCODE = $(foreach a,$(ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
+          -gencode arch=compute_$(lastword $(ARCHS)),code=compute_$(lastword $(ARCHS))
+ifeq ($(DEVICE),cuda)
+CXXFLAGS += -DRETORT_CUDA -isystem $(CUDA)/include
+CUDA_LIBS = -L$(CUDA)/lib64 -Wl,-rpath,$(CUDA)/lib64 -lcublasLt -lcudart_static -lpthread -ldl -lrt
+$(filter $(DEVICE_SRC:%.cpp=$(BUILD)/%.o),$(OBJ)): $(BUILD)/%.o: %.cpp | deps
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCCFLAGS) $(GENCODE) -MD -MF $(@:.o=.d) -c $< -o $@
+endif
+ifeq ($(DEVICE),simt)
+CXXFLAGS += -DRETORT_CUDA -DSIMT -Itests/simt
+include tests/simt/simt.mk
+endif
+cuda:  ## build/cuda/retort, which has the CUDA backend (CUDA= where the toolkit is)
+	@[ -x "$(NVCC)" ] || { echo "make cuda: no nvcc found; install the CUDA toolkit, or say where it is: make cuda CUDA=/path"; exit 1; }
+	@$(MAKE) --no-print-directory DEVICE=cuda BUILD=$(BUILD)/cuda all
+simt:  ## run the tests of the CUDA backend on the CPU, in build/simt
+	@$(MAKE) --no-print-directory DEVICE=simt BUILD=$(BUILD)/simt $(BUILD)/simt/tests/run
+	$(BUILD)/simt/tests/run [cuda]
+
 test: deps $(BUILD)/tests/run $(BUILD)/retort nvcc-check  ## build and pass every test
 	$(BUILD)/tests/run
 
 # Where nvcc is found every operator, loss and row-kernel file must compile for the GPU, warnings being errors.
-NVCC := $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
 NVCC_OBJ = $(DEVICE_SRC:%.cpp=$(BUILD)/nvcc/%.o)
 $(BUILD)/nvcc/%.o: %.cpp | deps
 	@mkdir -p $(@D)
-	$(NVCC) -x cu -std=c++20 -O1 -arch=sm_90 -Werror all-warnings -I. -Xcompiler -Wno-unknown-pragmas -MD -MF $(@:.o=.d) -c $< -o $@
-ifeq ($(NVCC),)
+	$(NVCC) $(NVCCFLAGS) -arch=sm_90 -MD -MF $(@:.o=.d) -c $< -o $@
+ifeq ($(CUDA),)
 nvcc-check:  ## compile the kernels for CUDA where nvcc is found
 	@echo "nvcc-check: skipped, no nvcc here"
 else

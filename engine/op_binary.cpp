@@ -37,9 +37,10 @@ struct RowBroadcast {  // y[r, i] = f(a[r, i], b[i])
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T *x = a + size_t(row) * n, *z = b;
-    T* out = y + size_t(row) * n;
-    team.each(n, [&](int i) { out[i] = F{}(x[i], z[i]); });
+    using R = Real<T>;
+    size_t o = size_t(row) * n;
+    team.each(
+        n, [](int, R u, R v, R& w) { w = F{}(u, v); }, a + o, b, out(y + o));
   }
 };
 

@@ -14,13 +14,17 @@ struct Dropout {  // row = one sequence
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = x + size_t(row) * n;
-    T *b = y + size_t(row) * n, keep = T(1) / (1 - T(p));
+    using R = Real<T>;
+    size_t o = size_t(row) * n;
+    R keep = R(1) / (1 - R(p));
     RandomKey k = key;
     float limit = p;
-    team.each(n, [&](int i) {
-      b[i] = uniform(k, uint32_t(row), uint32_t(i)) < limit ? T(0) : a[i] * keep;
-    });
+    team.each(
+        n,
+        [&](int i, R a, R& b) {
+          b = uniform(k, uint32_t(row), uint32_t(i)) < limit ? R(0) : a * keep;
+        },
+        x + o, out(y + o));
   }
 };
 

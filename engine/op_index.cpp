@@ -16,25 +16,23 @@ struct TakeRow {
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = table + size_t(ids[row]) * n;
-    T* b = y + size_t(row) * n;
-    team.each(n, [&](int i) { b[i] = a[i]; });
+    copy(team, n, table + size_t(ids[row]) * n, y + size_t(row) * n);
   }
 };
 template <class T>
 struct ScatterRow {  // row r of `firsts`: all places of one id, in order
   const T* dy;
   const int *order, *firsts, *ids;
-  T* table;
+  Real<T>* table;
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
     int begin = firsts[row], end = firsts[row + 1];
-    T* b = table + size_t(ids[order[begin]]) * n;
-    for (int k = begin; k < end; k++) {
-      const T* a = dy + size_t(order[k]) * n;
-      team.each(n, [&](int i) { b[i] += a[i]; });
-    }
+    using R = Real<T>;
+    R* b = table + size_t(ids[order[begin]]) * n;
+    for (int k = begin; k < end; k++)
+      team.each(
+          n, [](int, R d, R& sum) { sum += d; }, dy + size_t(order[k]) * n, inout(b));
   }
 };
 template <class T>
@@ -56,9 +54,11 @@ struct PickBackward {
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    T *b = dx + size_t(row) * n, g = dy[row];
+    using R = Real<T>;
+    R g = dy[row];
     int id = ids[row];
-    team.each(n, [&](int i) { b[i] = i == id ? g : T(0); });
+    team.each(
+        n, [&](int i, R& d) { d = i == id ? g : R(0); }, out(dx + size_t(row) * n));
   }
 };
 
@@ -70,9 +70,8 @@ struct StoreRow {
   int length, capacity, n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = x + size_t(row) * n;
-    T* b = cache + (size_t(row / length) * capacity + positions[row]) * n;
-    team.each(n, [&](int i) { b[i] = a[i]; });
+    copy(team, n, x + size_t(row) * n,
+         cache + (size_t(row / length) * capacity + positions[row]) * n);
   }
 };
 
@@ -85,9 +84,7 @@ struct ReorderRow {
   int n;            // of a row's numbers, so many are copied
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = cache + size_t(order[row]) * distance;
-    T* b = y + size_t(row) * distance;
-    team.each(n, [&](int i) { b[i] = a[i]; });
+    copy(team, n, cache + size_t(order[row]) * distance, y + size_t(row) * distance);
   }
 };
 

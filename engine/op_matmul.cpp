@@ -61,9 +61,7 @@ struct FillRow {  // the bias waits in y; the product adds to it
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* x = b;
-    T* a = y + size_t(row) * n;
-    team.each(n, [&](int i) { a[i] = x[i]; });
+    copy(team, n, b, y + size_t(row) * n);
   }
 };
 

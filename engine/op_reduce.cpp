@@ -13,8 +13,9 @@ struct RowSum {
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = x + size_t(row) * n;
-    T s = team.sum(n, [&](int i) { return a[i]; });
+    using R = Real<T>;
+    R s = team.sum(
+        n, [](int, R v) { return v; }, x + size_t(row) * n);
     team.one([&] { y[row] = s; });
   }
 };
@@ -22,7 +23,7 @@ template <class T>
 struct ColumnSum {  // of an (n, inner) matrix
   const T* x;
   int inner;
-  HD T operator()(int r, int c) const { return x[size_t(r) * inner + c]; }
+  HD Real<T> operator()(int r, int c) const { return x[size_t(r) * inner + c]; }
 };
 // Row = (outer, inner): the maximum over n and the first place where it stands.
 template <class T>
@@ -35,8 +36,9 @@ struct StridedMax {
   HD void operator()(Team team, int row) const {
     const T* a = x + size_t(row / inner) * n * inner + row % inner;
     size_t step = size_t(inner);
-    T m = team.max(n, [&](int i) { return a[i * step]; });
-    int first = n - team.max(n, [&](int i) { return a[i * step] == m ? n - i : 0; });
+    using R = Real<T>;
+    R m = team.max(n, [&](int i) { return R(a[size_t(i) * step]); });
+    int first = n - team.max(n, [&](int i) { return R(a[size_t(i) * step]) == m ? n - i : 0; });
     team.one([&] { y[row] = m, where[row] = first < n ? first : 0; });
   }
 };
@@ -52,7 +54,7 @@ struct MaxBackward {
     T g = dy[row];
     int w = where[row];
     size_t step = size_t(inner);
-    team.each(n, [&](int i) { d[i * step] = i == w ? g : T(0); });
+    team.each(n, [&](int i) { d[size_t(i) * step] = i == w ? g : T(0); });
   }
 };
 

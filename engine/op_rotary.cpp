@@ -12,19 +12,23 @@ struct Rotate {  // row = (b, t, h)
   T* y;
   double base;
   int heads, n;
-  T sign;  // -1 turns back
+  Real<T> sign;  // -1 turns back
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = x + size_t(row) * n;
-    T *b = y + size_t(row) * n, s = sign;
+    using R = Real<T>;
+    size_t o = size_t(row) * n;
+    R s = sign;
     int half = n / 2;
     double position = positions[row / heads], step = -2 * ::log(base) / n;
-    team.each(half, [&](int i) {
-      double angle = position * ::exp(step * i);
-      T c = T(::cos(angle)), d = s * T(::sin(angle)), u = a[i], v = a[i + half];
-      b[i] = u * c - v * d;
-      b[i + half] = v * c + u * d;
-    });
+    team.each(
+        half,
+        [&](int i, R u, R v, R& p, R& q) {
+          double angle = position * ::exp(step * i);
+          R c = R(::cos(angle)), d = s * R(::sin(angle));
+          p = u * c - v * d;
+          q = v * c + u * d;
+        },
+        x + o, x + o + half, out(y + o), out(y + o + half));
   }
 };
 
@@ -33,7 +37,7 @@ Tensor rotate(const Tensor& x_in, const Tensor& positions, double base, int sign
   dispatch(x.dtype, [&]<class T>(T) {
     rows(x.device(), x.rows(),
          Rotate<T>{x.data<T>(), positions.data<int>(), y.data<T>(), base, x.dim(2), x.cols(),
-                   T(sign)});
+                   Real<T>(sign)});
   });
   return y;
 }

@@ -120,21 +120,22 @@ struct MaskedFill {
   const T* x;
   const int* mask;
   T* y;
-  T value;
+  Real<T> value;
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = x + size_t(row) * n;
-    const int* m = mask + size_t(row) * n;
-    T *b = y + size_t(row) * n, v = value;
-    team.each(n, [&](int i) { b[i] = m[i] ? v : a[i]; });
+    using R = Real<T>;
+    size_t o = size_t(row) * n;
+    R v = value;
+    team.each(
+        n, [&](int, R a, int m, R& b) { b = m ? v : a; }, x + o, mask + o, out(y + o));
   }
 };
 Tensor fill(const Tensor& x_in, const Tensor& mask, double value) {
   Tensor x = contiguous(x_in), y = x.like();
   dispatch(x.dtype, [&]<class T>(T) {
     rows(x.device(), x.rows(),
-         MaskedFill<T>{x.data<T>(), mask.data<int>(), y.data<T>(), T(value), x.cols()});
+         MaskedFill<T>{x.data<T>(), mask.data<int>(), y.data<T>(), Real<T>(value), x.cols()});
   });
   return y;
 }

@@ -30,9 +30,10 @@ struct StridedCopy {
     T* b = y + size_t(row) * n;
     size_t s = step;
     if (s == 1)
-      team.each(n, [&](int i) { b[i] = a[i]; });
+      copy(team, n, a, b);
     else
-      team.each(n, [&](int i) { b[i] = a[size_t(i) * s]; });
+      team.each(
+          n, [&](int i, Real<T>& v) { v = a[size_t(i) * s]; }, out(b));
   }
 };
 
@@ -147,9 +148,7 @@ struct Place {
   size_t pitch, start;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = x + size_t(row) * n;
-    T* b = y + size_t(row) * pitch + start;
-    team.each(n, [&](int i) { b[i] = a[i]; });
+    copy(team, n, x + size_t(row) * n, y + size_t(row) * pitch + start);
   }
 };
 template <class T>

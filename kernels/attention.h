@@ -38,4 +38,11 @@ template <class T>
 void attention_backward(Device device, const AttentionArgs<T>& args, const T* out, const T* log_sum,
                         const T* dout, T* dq, T* dk, T* dv, T* dbias);
 
+/// The CUDA half of both (kernels/attention_cuda.cpp).
+template <class T>
+void cuda_attention_forward(const AttentionArgs<T>& args, T* out, T* log_sum);
+template <class T>
+void cuda_attention_backward(const AttentionArgs<T>& args, const T* out, const T* log_sum,
+                             const T* dout, T* dq, T* dk, T* dv, T* dbias);
+
 }  // namespace retort

@@ -311,13 +311,14 @@ void backward(const AttentionArgs<T>& a, const T* out, const T* log_sum, const T
 
 template <class T>
 void attention_forward(Device device, const AttentionArgs<T>& args, T* out, T* log_sum) {
-  if (device == Device::cuda) no_cuda();
+  if (device == Device::cuda) return cuda_attention_forward(args, out, log_sum);
   forward(args, out, log_sum);
 }
 template <class T>
 void attention_backward(Device device, const AttentionArgs<T>& args, const T* out, const T* log_sum,
                         const T* dout, T* dq, T* dk, T* dv, T* dbias) {
-  if (device == Device::cuda) no_cuda();
+  if (device == Device::cuda)
+    return cuda_attention_backward(args, out, log_sum, dout, dq, dk, dv, dbias);
   backward(args, out, log_sum, dout, dq, dk, dv, dbias);
 }
 template void attention_forward(Device, const AttentionArgs<float>&, float*, float*);

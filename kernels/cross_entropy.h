@@ -18,18 +18,26 @@ struct CrossEntropy {
     T *g = dx + size_t(row) * n, s = smoothing, share = s / T(n);
     int label = labels[row];
     if (label < 0) {
-      team.each(n, [&](int i) { g[i] = 0; });
+      team.each(
+          n, [](int, T& d) { d = 0; }, out(g));
       team.one([&] { loss[row] = 0; });
       return;
     }
-    T m = team.max(n, [&](int i) { return a[i]; });
-    auto z = team.sums(n, [&](int i) {
-      return Pair<T>{g[i] = exp_(a[i] - m), s > 0 ? a[i] - m : T(0)};
-    });
+    T m = team.max(
+        n, [](int, T v) { return v; }, a);
+    auto z = team.sums(
+        n,
+        [&](int, T v, T& e) {
+          return Pair<T>{e = exp_(v - m), s > 0 ? v - m : T(0)};
+        },
+        a, out(g));
     T log_z = log_(z.a), scale = 1 / z.a;
     // The gradient at the label is the sum of the others: 1 - q would lose its digits.
-    T others = team.sum(n, [&](int i) { return i == label ? T(0) : g[i]; }) * scale;
-    team.each(n, [&](int i) { g[i] = (i == label ? s - others : g[i] * scale) - share; });
+    T others = team.sum(
+                   n, [&](int i, T e) { return i == label ? T(0) : e; }, g) *
+               scale;
+    team.each(
+        n, [&](int i, T& e) { e = (i == label ? s - others : e * scale) - share; }, inout(g));
     team.one([&] {
       loss[row] = (1 - s) * (log_z - (a[label] - m)) + (s > 0 ? s * log_z - share * z.b : T(0));
     });

@@ -7,27 +7,40 @@
 
 namespace retort {
 
-void no_cuda() {
-  throw std::runtime_error("device cuda: this build of retort has no CUDA backend");
-}
+void no_cuda() { throw std::runtime_error("device cuda: " + cuda_missing()); }
 
 void* device_allocate(Device device, size_t bytes) {
-  if (device == Device::cuda) no_cuda();
+  if (device == Device::cuda) return cuda_allocate(bytes);
   void* memory = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
   if (!memory) throw std::bad_alloc();
   return memory;
 }
 
-void device_free(Device, void* memory) { std::free(memory); }
+void device_free(Device device, void* memory) {
+  if (device == Device::cuda)
+    cuda_free(memory);
+  else
+    std::free(memory);
+}
 
 void device_copy(Device to, void* dst, Device from, const void* src, size_t bytes) {
-  if (to == Device::cuda || from == Device::cuda) no_cuda();
-  if (bytes) std::memcpy(dst, src, bytes);
+  if (bytes == 0) return;
+  if (to == Device::cuda || from == Device::cuda)
+    cuda_copy(to, dst, from, src, bytes);
+  else
+    std::memcpy(dst, src, bytes);
 }
 
 void device_zero(Device device, void* memory, size_t bytes) {
-  if (device == Device::cuda) no_cuda();
-  if (bytes) std::memset(memory, 0, bytes);
+  if (bytes == 0) return;
+  if (device == Device::cuda)
+    cuda_zero(memory, bytes);
+  else
+    std::memset(memory, 0, bytes);
+}
+
+void device_synchronize(Device device) {
+  if (device == Device::cuda) cuda_synchronize();
 }
 
 }  // namespace retort

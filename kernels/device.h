@@ -1,6 +1,7 @@
 // Raw memory of a device. Knows no tensor: engine/memory.h caches on top of it.
 #pragma once
 #include <cstddef>
+#include <string>
 
 namespace retort {
 
@@ -9,11 +10,23 @@ enum class Device { cpu, cuda };
 /// Uninitialised memory, aligned to 64 bytes. Throws std::bad_alloc when there is none left.
 void* device_allocate(Device device, size_t bytes);
 void device_free(Device device, void* memory);
-/// Copies between any two devices; the host sees the result when it returns.
+/// Copies between any two devices, in the order of the device's work. `src` on the host may be
+/// reused when it returns; on the host `dst` holds the numbers when it returns.
 void device_copy(Device to, void* dst, Device from, const void* src, size_t bytes);
 void device_zero(Device device, void* memory, size_t bytes);
+/// Waits for the device's work; throws what failed in it.
+void device_synchronize(Device device);
 
-/// For what only a build with CUDA can do: throws std::runtime_error saying so.
+/// Why `device = cuda` cannot be used here, in one line; empty where it can.
+std::string cuda_missing();
+/// Throws std::runtime_error with that line.
 [[noreturn]] void no_cuda();
+
+// Of the CUDA backend (kernels/device_cuda.cpp, or kernels/cpu_only.cpp in a build without one).
+void* cuda_allocate(size_t bytes);
+void cuda_free(void* memory);
+void cuda_copy(Device to, void* dst, Device from, const void* src, size_t bytes);
+void cuda_zero(void* memory, size_t bytes);
+void cuda_synchronize();
 
 }  // namespace retort

@@ -27,60 +27,75 @@ struct DivergenceRow {
     const T *a = teacher + o, *b = student + o;
     T *g = ds + o, k = inverse_temperature;
     if (mask && !mask[row]) {
-      team.each(n, [&](int i) { g[i] = 0; });
+      team.each(
+          n, [](int, T& v) { v = 0; }, out(g));
       team.one([&] { loss[row] = 0; });
       return;
     }
-    T ma = team.max(n, [&](int i) { return a[i]; }), mb = team.max(n, [&](int i) { return b[i]; });
-    auto z = team.sums(n, [&](int i) {
-      return Pair<T>{exp_((a[i] - ma) * k), g[i] = exp_((b[i] - mb) * k)};
-    });
+    auto self = [](int, T v) { return v; };
+    T ma = team.max(n, self, a), mb = team.max(n, self, b);
+    auto z = team.sums(
+        n,
+        [&](int, T x, T y, T& e) {
+          return Pair<T>{exp_((x - ma) * k), e = exp_((y - mb) * k)};
+        },
+        a, b, out(g));
     bool broken = !(z.a > 0 && z.b > 0 && abs_(ma) < T(INFINITY) && abs_(mb) < T(INFINITY));
     T log_za = log_(z.a), log_zb = log_(z.b), low = floor, scale_a = 1 / z.a, scale_b = 1 / z.b;
     bool leave_out = ignore && needs_p;
     // The student's top token, of those that count.
     T best = leave_out
-                 ? team.max(n, [&](int i) { return a[i] > T(-INFINITY) ? b[i] : T(-INFINITY); })
+                 ? team.max(
+                       n, [](int, T x, T y) { return x > T(-INFINITY) ? y : T(-INFINITY); }, a, b)
                  : mb;
-    int top = n - team.max(n, [&](int i) {
-      return b[i] == best && (!leave_out || a[i] > T(-INFINITY)) ? n - i : 0;
-    });
+    int top = n - team.max(
+                      n,
+                      [&](int i, T x, T y) {
+                        return y == best && (!leave_out || x > T(-INFINITY)) ? n - i : 0;
+                      },
+                      a, b);
     if (top == n) top = 0;
     T at = a[top], bt = b[top], lp_top = max_((at - ma) * k - log_za, low);
     bool floored = low > T(-INFINITY);
-    auto point = [&](int i, T eq) INLINE {
-      T lp = max_((a[i] - ma) * k - log_za, low), lq = (b[i] - mb) * k - log_zb;
+    auto point = [&](T x, T y, T eq) INLINE {
+      T lp = max_((x - ma) * k - log_za, low), lq = (y - mb) * k - log_zb;
       T d = min_(max_(lp - lq, T(-1e30)), T(1e30));
-      T dt = floored ? lp - lp_top : max_((a[i] - at) * k, T(-1e30));
-      return Point<T>{exp_((a[i] - ma) * k) * scale_a, eq * scale_b, lp, lq, d, dt,
-                      max_((b[i] - bt) * k, T(-1e30))};
+      T dt = floored ? lp - lp_top : max_((x - at) * k, T(-1e30));
+      return Point<T>{exp_((x - ma) * k) * scale_a, eq * scale_b, lp, lq, d, dt,
+                      max_((y - bt) * k, T(-1e30))};
     };
-    Point<T> first = point(top, exp_((bt - mb) * k));
+    Point<T> first = point(at, bt, exp_((bt - mb) * k));
     T ref = rule.slope(first), absent = leave_out ? -rule.constant(first) - ref : T(0);
     // The output holds q (slope - ref) until the mean is known.
-    auto entry = [&](int i) INLINE {
-      Point<T> v = point(i, g[i]);
+    auto entry = [&](int i, T x, T y, T& e) INLINE {
+      Point<T> v = point(x, y, e);
       T h = rule.q_slope(v, ref);
-      g[i] = i == top ? T(0) : h;
-      return Pair<T>{rule.value(v), g[i]};
+      e = i == top ? T(0) : h;
+      return Pair<T>{rule.value(v), e};
     };
-    auto entry_or_nothing = [&](int i) INLINE {
-      if (a[i] > T(-INFINITY)) return entry(i);
-      T q = g[i] * scale_b;
-      g[i] = q * absent;
-      return Pair<T>{rule.ignored(q), g[i]};
+    auto entry_or_nothing = [&](int i, T x, T y, T& e) INLINE {
+      if (x > T(-INFINITY)) return entry(i, x, y, e);
+      T q = e * scale_b;
+      e = q * absent;
+      return Pair<T>{rule.ignored(q), e};
     };
-    Pair<T> sum = leave_out ? team.sums(n, entry_or_nothing) : team.sums(n, entry);
+    Pair<T> sum = leave_out ? team.sums(n, entry_or_nothing, a, b, inout(g))
+                            : team.sums(n, entry, a, b, inout(g));
     T mean = sum.b * scale_b;
-    T total =
-        team.sum(n, [&](int i) INLINE { return g[i] = (g[i] - exp_((b[i] - mb) * k) * mean) * k; });
+    T total = team.sum(
+        n, [&](int, T y, T& h) INLINE { return h = (h - exp_((y - mb) * k) * mean) * k; }, b,
+        inout(g));
     broken |= !(abs_(total) < T(INFINITY));
     if (needs_p && !leave_out && !floored)
-      broken |= team.max(n, [&](int i) { return a[i] > T(-INFINITY) ? 0 : 1; }) > 0;
+      broken |= team.max(
+                    n, [](int, T x) { return x > T(-INFINITY) ? 0 : 1; }, a) > 0;
     if (needs_q)
-      broken |= team.max(n, [&](int i) {
-        return b[i] > T(-INFINITY) || !(floored || a[i] > T(-INFINITY)) ? 0 : 1;
-      }) > 0;
+      broken |= team.max(
+                    n,
+                    [&](int, T x, T y) {
+                      return y > T(-INFINITY) || !(floored || x > T(-INFINITY)) ? 0 : 1;
+                    },
+                    a, b) > 0;
     team.one([&] { loss[row] = broken ? T(NAN) : sum.a; });
   }
 };
@@ -92,9 +107,10 @@ struct ScaleRows {  // dx[row] = g[row] dy[row]
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = g + size_t(row) * n;
-    T *b = dx + size_t(row) * n, c = dy[row];
-    team.each(n, [&](int i) { b[i] = a[i] * c; });
+    size_t o = size_t(row) * n;
+    T c = dy[row];
+    team.each(
+        n, [&](int, T a, T& b) { b = a * c; }, g + o, out(dx + o));
   }
 };
 

@@ -19,5 +19,8 @@ struct Gemm {
 /// T is float or double.
 template <class T>
 void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c);
+/// The CUDA half of it (kernels/gemm_cuda.cpp).
+template <class T>
+void cuda_gemm(const Gemm& g, const T* a, const T* b, T* c);
 
 }  // namespace retort

@@ -4,51 +4,87 @@
 //   map(device, n, y, F{}, x...)            y[i] = F(x[i]...)
 // Included by operator and loss files only. K and F are named structs at namespace scope.
 #pragma once
-#include "kernels/device.h"
 #include "kernels/math.h"
-
-#ifdef __CUDACC__
-#include <stdexcept>
-#endif
+#include "kernels/team.h"
 
 namespace retort {
 
-#ifdef __CUDACC__
-template <class K>
-__global__ void __launch_bounds__(1024) rows_block(K k, int) {
-  k(Block{}, int(blockIdx.x));
+/// y = x, for a team.
+template <class Team, class T>
+HD void copy(Team team, int n, const T* x, T* y) {
+  team.each(
+      n, [](int, Real<T> v, Real<T>& w) { w = v; }, x, out(y));
 }
+
+#ifdef GPU_CODE
 template <class K>
 __global__ void __launch_bounds__(128) rows_warp(K k, int count) {
   int row = int(blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32);
   if (row < count) k(Warp{}, row);
 }
+template <class K>
+__global__ void __launch_bounds__(1024) rows_block(K k) {
+  k(Block{}, int(blockIdx.x));
+}
+template <class K>
+__global__ void __launch_bounds__(512) rows_blocks(K k, void* meetings) {
+  int row = int(blockIdx.y);
+  k(Blocks(static_cast<Blocks::Meeting*>(meetings) + row, int(blockIdx.x), int(gridDim.x)), row);
+}
+struct Everyone : CudaTeam<Everyone> {
+  DEV int lane() const { return int(blockIdx.x * blockDim.x + threadIdx.x); }
+  DEV int size() const { return int(gridDim.x * blockDim.x); }
+};
 template <class F, class T, class... X>
-__global__ void map_kernel(size_t n, T* y, F f, const X*... x) {
-  size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i < n) y[i] = f(x[i]...);
+__global__ void __launch_bounds__(256) map_kernel(int n, T* y, F f, const X*... x) {
+  Everyone{}.each(
+      n, [&](int, Real<T>& v, auto... u) { v = f(u...); }, out(y), x...);
 }
 template <class F, class T>
-__global__ void columns_kernel(int rows, int cols, T* out, F f) {  // 32 x 8 threads
-  GPU_SHARED(T, part, [8][33]);
+__global__ void __launch_bounds__(256) columns_kernel(int rows, int cols, T* out, F f) {
+  GPU_SHARED(Real<T>, part, [8][33]);  // 32 x 8 threads
   int c = int(blockIdx.x * 32 + threadIdx.x);
-  T s = 0;
+  Real<T> s = 0;
   for (int r = int(threadIdx.y); r < rows; r += 8)
     if (c < cols) s += f(r, c);
   part[threadIdx.y][threadIdx.x] = s;
   __syncthreads();
   if (threadIdx.y || c >= cols) return;
   for (int j = 1; j < 8; j++) s += part[j][threadIdx.x];
-  out[c] = s;
+  out[c] = T(s);
 }
-inline void check_launch() {
-  cudaError_t e = cudaGetLastError();
-  if (e) throw std::runtime_error(cudaGetErrorString(e));
+
+/// Blocks for each of few long rows; a function of the shape alone, so that every device sums in
+/// one order. 1: a row is one block's.
+inline int blocks_per_row(int count, int n) {
+  int blocks = min_(min_(Blocks::kMost, n / 4096), 128 / max_(count, 1));
+  return blocks > 1 && count <= 64 ? blocks : 1;
+}
+
+template <class K>
+void cuda_rows(int count, const K& k) {
+  int blocks = blocks_per_row(count, k.n);
+  if (k.n <= 1024)
+    launch(rows_warp<K>, dim3(unsigned(count + 3) / 4), dim3(128), 0, false, k, count);
+  else if (blocks > 1)
+    launch(rows_blocks<K>, dim3(unsigned(blocks), unsigned(count)), dim3(512), 0, true, k,
+           cuda_scratch(size_t(count) * sizeof(Blocks::Meeting)));
+  else
+    launch(rows_block<K>, dim3(unsigned(count)), dim3(k.n < 8192 ? 256 : 1024), 0, false, k);
+}
+template <class F, class T, class... X>
+void cuda_map(size_t n, T* y, F f, const X*... x) {
+  constexpr size_t most = size_t(1) << 30;  // of one launch; offsets in it are ints
+  for (size_t first = 0; first < n; first += most) {
+    size_t count = min_(n - first, most);
+    launch(map_kernel<F, T, X...>, dim3(unsigned((count + 1023) / 1024)), dim3(256), 0, false,
+           int(count), y + first, f, x + first...);
+  }
 }
 #endif
 
-/// Runs `k` for each of `count` rows: OpenMP over rows, or a warp (up to 1,024 elements) or block
-/// each.
+/// Runs `k` for each of `count` rows: OpenMP over rows; on CUDA a warp each (up to 1,024 elements),
+/// a block, or several blocks where rows are few and long.
 template <class K>
 void rows(Device device, int count, const K& k) {
   if (count == 0) return;
@@ -57,29 +93,24 @@ void rows(Device device, int count, const K& k) {
     for (int r = 0; r < count; r++) k(Solo{}, r);
     return;
   }
-#ifdef __CUDACC__
-  if (k.n <= 1024)
-    rows_warp<K><<<dim3((count + 3) / 4), dim3(128)>>>(k, count);
-  else
-    rows_block<K><<<dim3(count), dim3(k.n < 8192 ? 256 : 1024)>>>(k, count);
-  check_launch();
+#ifdef GPU_CODE
+  cuda_rows(count, k);
 #else
   no_cuda();
 #endif
 }
 
-/// y[i] = f(x[i]...) for i < n.
+/// y[i] = f(x[i]...) for i < n, in Real of the types.
 template <class F, class T, class... X>
 void map(Device device, size_t n, T* y, F f, const X*... x) {
   if (n == 0) return;
   if (device == Device::cpu) {
 #pragma omp parallel for simd if (n > 16384)
-    for (size_t i = 0; i < n; i++) y[i] = f(x[i]...);
+    for (size_t i = 0; i < n; i++) y[i] = T(f(Real<X>(x[i])...));
     return;
   }
-#ifdef __CUDACC__
-  map_kernel<F, T, X...><<<dim3(unsigned((n + 255) / 256)), dim3(256)>>>(n, y, f, x...);
-  check_launch();
+#ifdef GPU_CODE
+  cuda_map(n, y, f, x...);
 #else
   no_cuda();
 #endif
@@ -93,18 +124,18 @@ void columns(Device device, int rows, int cols, T* out, F f) {
     constexpr int W = 64;
 #pragma omp parallel for if (size_t(rows) * size_t(cols) > 16384)
     for (int c0 = 0; c0 < cols; c0 += W) {
-      T s[W] = {};
+      Real<T> s[W] = {};
       int w = cols - c0 < W ? cols - c0 : W;
       for (int r = 0; r < rows; r++)
 #pragma omp simd
         for (int j = 0; j < w; j++) s[j] += f(r, c0 + j);
-      for (int j = 0; j < w; j++) out[c0 + j] = s[j];
+      for (int j = 0; j < w; j++) out[c0 + j] = T(s[j]);
     }
     return;
   }
-#ifdef __CUDACC__
-  columns_kernel<F, T><<<dim3((cols + 31) / 32), dim3(32, 8)>>>(rows, cols, out, f);
-  check_launch();
+#ifdef GPU_CODE
+  launch(columns_kernel<F, T>, dim3(unsigned(cols + 31) / 32), dim3(32, 8), 0, false, rows, cols,
+         out, f);
 #else
   no_cuda();
 #endif

@@ -2,20 +2,9 @@
 // and log_ 2 ulp, tanh_ 4 ulp, erf_ 1.3e-7 absolute (polynomials fitted for this file). double and
 // device code call the library. exp_(-inf) is 0, log_(0) is -inf, NaN stays NaN.
 #pragma once
-#include <cstdint>
-#include <cstring>
-
 #include "kernels/team.h"
 
 namespace retort {
-
-/// The bits of x as another type of the same size (std::bit_cast is no device function).
-template <class To, class From>
-HD To bits(From x) {
-  To y;
-  memcpy(&y, &x, sizeof y);
-  return y;
-}
 
 template <class T>
 HD T max_(T a, T b) {

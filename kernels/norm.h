@@ -8,78 +8,103 @@ namespace retort {
 template <class T>
 struct LayerNorm {  // y = (x - mean) r gain + bias
   const T *x, *gain, *bias;
-  T *y, *mean, *scale;
-  T eps;
+  T* y;
+  Real<T>*mean, *scale;
+  Real<T> eps;
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T *a = x + size_t(row) * n, *g = gain, *c = bias;
-    T* b = y + size_t(row) * n;
-    T m = team.sum(n, [&](int i) { return a[i]; }) / n;
-    T v = team.sum(n, [&](int i) { return (a[i] - m) * (a[i] - m); }) / n;
-    T r = 1 / sqrt_(v + eps);
-    team.each(n, [&](int i) { b[i] = (a[i] - m) * r * g[i] + c[i]; });
+    using R = Real<T>;
+    const T* a = x + size_t(row) * n;
+    R m = team.sum(
+              n, [](int, R v) { return v; }, a) /
+          n;
+    R var = team.sum(
+                n, [&](int, R v) { return (v - m) * (v - m); }, a) /
+            n;
+    R r = 1 / sqrt_(var + eps);
+    team.each(
+        n, [&](int, R v, R g, R c, R& u) { u = (v - m) * r * g + c; }, a, gain, bias,
+        out(y + size_t(row) * n));
     team.one([&] { mean[row] = m, scale[row] = r; });
   }
 };
 
 template <class T>
 struct LayerNormBackward {  // dx = r (h - avg h - xhat avg(h xhat)), h = dy gain
-  const T *x, *gain, *dy, *mean, *scale;
+  const T *x, *gain, *dy;
+  const Real<T>*mean, *scale;
   T* dx;
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
+    using R = Real<T>;
     size_t o = size_t(row) * n;
-    const T *a = x + o, *d = dy + o, *w = gain;
-    T *g = dx + o, m = mean[row], r = scale[row];
-    auto s = team.sums(n, [&](int i) {
-      T h = d[i] * w[i];
-      return Pair<T>{h, h * (a[i] - m) * r};
-    });
-    T h0 = s.a / n, h1 = s.b / n;
-    team.each(n, [&](int i) { g[i] = r * (d[i] * w[i] - h0 - (a[i] - m) * r * h1); });
+    R m = mean[row], r = scale[row];
+    auto s = team.sums(
+        n,
+        [&](int, R v, R d, R w) {
+          R h = d * w;
+          return Pair<R>{h, h * (v - m) * r};
+        },
+        x + o, dy + o, gain);
+    R h0 = s.a / n, h1 = s.b / n;
+    team.each(
+        n, [&](int, R v, R d, R w, R& g) { g = r * (d * w - h0 - (v - m) * r * h1); }, x + o,
+        dy + o, gain, out(dx + o));
   }
 };
 
 template <class T>
 struct RmsNorm {  // y = x r gain
   const T *x, *gain;
-  T *y, *scale;
-  T eps;
+  T* y;
+  Real<T>* scale;
+  Real<T> eps;
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T *a = x + size_t(row) * n, *g = gain;
-    T* b = y + size_t(row) * n;
-    T r = 1 / sqrt_(team.sum(n, [&](int i) { return a[i] * a[i]; }) / n + eps);
-    team.each(n, [&](int i) { b[i] = a[i] * r * g[i]; });
+    using R = Real<T>;
+    const T* a = x + size_t(row) * n;
+    R r = 1 / sqrt_(team.sum(
+                        n, [](int, R v) { return v * v; }, a) /
+                        n +
+                    eps);
+    team.each(
+        n, [&](int, R v, R g, R& u) { u = v * r * g; }, a, gain, out(y + size_t(row) * n));
     team.one([&] { scale[row] = r; });
   }
 };
 
 template <class T>
 struct RmsNormBackward {  // dx = r (h - xhat avg(h xhat)), xhat = x r
-  const T *x, *gain, *dy, *scale;
+  const T *x, *gain, *dy;
+  const Real<T>* scale;
   T* dx;
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
+    using R = Real<T>;
     size_t o = size_t(row) * n;
-    const T *a = x + o, *d = dy + o, *w = gain;
-    T *g = dx + o, r = scale[row];
-    T h1 = team.sum(n, [&](int i) { return d[i] * w[i] * a[i] * r; }) / n;
-    team.each(n, [&](int i) { g[i] = r * (d[i] * w[i] - a[i] * r * h1); });
+    R r = scale[row];
+    R h1 = team.sum(
+               n, [&](int, R v, R d, R w) { return d * w * v * r; }, x + o, dy + o, gain) /
+           n;
+    team.each(
+        n, [&](int, R v, R d, R w, R& g) { g = r * (d * w - v * r * h1); }, x + o, dy + o, gain,
+        out(dx + o));
   }
 };
 
 template <class T>
 struct GainGradient {  // column sum of dy xhat; mean may be null (RMSNorm)
-  const T *x, *dy, *mean, *scale;
+  const T *x, *dy;
+  const Real<T>*mean, *scale;
   int n;
-  HD T operator()(int r, int c) const {
+  HD Real<T> operator()(int r, int c) const {
+    using R = Real<T>;
     size_t i = size_t(r) * n + c;
-    return dy[i] * (x[i] - (mean ? mean[r] : T(0))) * scale[r];
+    return R(dy[i]) * (R(x[i]) - (mean ? mean[r] : R(0))) * scale[r];
   }
 };
 

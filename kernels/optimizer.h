@@ -19,15 +19,15 @@ struct AdamWRow {
   HD void operator()(Team team, int row) const {
     size_t o = size_t(row) * n;
     int count = size - o < size_t(n) ? int(size - o) : n;
-    const T* d = g + o;
-    T *x = w + o, *a = m + o, *b = v + o;
     T k = keep, b1 = beta1, b2 = beta2, e = eps, r = rate, c = correct;
-    team.each(count, [&](int i) {
-      T gi = d[i];
-      a[i] = b1 * a[i] + (1 - b1) * gi;
-      b[i] = b2 * b[i] + (1 - b2) * gi * gi;
-      x[i] = x[i] * k - r * a[i] / (sqrt_(b[i]) * c + e);
-    });
+    team.each(
+        count,
+        [&](int, T d, T& x, T& a, T& b) {
+          a = b1 * a + (1 - b1) * d;
+          b = b2 * b + (1 - b2) * d * d;
+          x = x * k - r * a / (sqrt_(b) * c + e);
+        },
+        g + o, inout(w + o), inout(m + o), inout(v + o));
   }
 };
 
@@ -42,8 +42,8 @@ struct SquareSum {
   HD void operator()(Team team, int row) const {
     size_t o = size_t(row) * n;
     int count = size - o < size_t(n) ? int(size - o) : n;
-    const T* a = x + o;
-    double s = team.sum(count, [&](int i) { return double(a[i]) * double(a[i]); });
+    double s = team.sum(
+        count, [](int, T a) { return double(a) * double(a); }, x + o);
     team.one([&] { y[row] = s; });
   }
 };
@@ -57,9 +57,10 @@ struct SquareMeanRow {  // r[row] <- b r + (1 - b) mean_j (g^2 + eps)
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = g + size_t(row) * n;
     T e = eps;
-    T s = team.sum(n, [&](int i) { return a[i] * a[i] + e; }) / n;
+    T s = team.sum(
+              n, [&](int, T a) { return a * a + e; }, g + size_t(row) * n) /
+          n;
     team.one([&] { r[row] = beta * r[row] + (1 - beta) * s; });
   }
 };
@@ -86,9 +87,10 @@ struct FactoredUpdate {  // u = g / sqrt(r/mean(r) c)
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T *a = g + size_t(row) * n, *q = c;
-    T *b = u + size_t(row) * n, f = 1 / sqrt_(r[row] / mean_r);
-    team.each(n, [&](int i) { b[i] = a[i] * f / sqrt_(q[i]); });
+    size_t o = size_t(row) * n;
+    T f = 1 / sqrt_(r[row] / mean_r);
+    team.each(
+        n, [&](int, T a, T q, T& b) { b = a * f / sqrt_(q); }, g + o, c, out(u + o));
   }
 };
 template <class T>

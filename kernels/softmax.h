@@ -5,6 +5,15 @@
 
 namespace retort {
 
+/// max x, or a very small number where all x are -inf, so that x - max stays defined.
+template <class Team, class T>
+HD Real<T> row_max(Team team, int n, const T* x) {
+  using R = Real<T>;
+  return max_(team.max(
+                  n, [](int, R a) { return a; }, x),
+              R(-1e30));
+}
+
 template <class T>
 struct Softmax {
   const T* x;
@@ -12,12 +21,16 @@ struct Softmax {
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
+    using R = Real<T>;
     const T* a = x + size_t(row) * n;
     T* b = y + size_t(row) * n;
-    T m = max_(team.max(n, [&](int i) { return a[i]; }), T(-1e30));
-    T s = team.sum(n, [&](int i) { return b[i] = exp_(a[i] - m); });  // y holds exp until scaled
-    T scale = s > 0 ? 1 / s : T(0);
-    team.each(n, [&](int i) { b[i] *= scale; });
+    R m = row_max(team, n, a);
+    // y holds exp until it is scaled
+    R s = team.sum(
+        n, [&](int, R v, R& e) { return e = exp_(v - m); }, a, out(b));
+    R scale = s > 0 ? 1 / s : R(0);
+    team.each(
+        n, [&](int, R& e) { e *= scale; }, inout(b));
   }
 };
 
@@ -28,11 +41,12 @@ struct SoftmaxBackward {  // dx = y (dy - sum y dy)
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
+    using R = Real<T>;
     size_t o = size_t(row) * n;
-    const T *p = y + o, *d = dy + o;
-    T* g = dx + o;
-    T mean = team.sum(n, [&](int i) { return p[i] * d[i]; });
-    team.each(n, [&](int i) { g[i] = p[i] * (d[i] - mean); });
+    R mean = team.sum(
+        n, [](int, R p, R d) { return p * d; }, y + o, dy + o);
+    team.each(
+        n, [&](int, R p, R d, R& g) { g = p * (d - mean); }, y + o, dy + o, out(dx + o));
   }
 };
 
@@ -43,12 +57,14 @@ struct LogSoftmax {
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
+    using R = Real<T>;
     const T* a = x + size_t(row) * n;
-    T* b = y + size_t(row) * n;
-    T m = max_(team.max(n, [&](int i) { return a[i]; }), T(-1e30));
-    T log_sum = log_(team.sum(n, [&](int i) { return exp_(a[i] - m); }));
-    T shift = log_sum > T(-1e30) ? log_sum : T(0);  // all -inf: leave -inf
-    team.each(n, [&](int i) { b[i] = (a[i] - m) - shift; });
+    R m = row_max(team, n, a);
+    R log_sum = log_(team.sum(
+        n, [&](int, R v) { return exp_(v - m); }, a));
+    R shift = log_sum > R(-1e30) ? log_sum : R(0);  // all -inf: leave -inf
+    team.each(
+        n, [&](int, R v, R& l) { l = (v - m) - shift; }, a, out(y + size_t(row) * n));
   }
 };
 
@@ -59,11 +75,12 @@ struct LogSoftmaxBackward {  // dx = dy - exp(y) sum dy
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
+    using R = Real<T>;
     size_t o = size_t(row) * n;
-    const T *a = y + o, *d = dy + o;
-    T* g = dx + o;
-    T total = team.sum(n, [&](int i) { return d[i]; });
-    team.each(n, [&](int i) { g[i] = d[i] - exp_(a[i]) * total; });
+    R total = team.sum(
+        n, [](int, R d) { return d; }, dy + o);
+    team.each(
+        n, [&](int, R l, R d, R& g) { g = d - exp_(l) * total; }, y + o, dy + o, out(dx + o));
   }
 };
 
@@ -74,9 +91,11 @@ struct LogSumExp {
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
+    using R = Real<T>;
     const T* a = x + size_t(row) * n;
-    T m = max_(team.max(n, [&](int i) { return a[i]; }), T(-1e30));
-    T s = team.sum(n, [&](int i) { return exp_(a[i] - m); });
+    R m = row_max(team, n, a);
+    R s = team.sum(
+        n, [&](int, R v) { return exp_(v - m); }, a);
     team.one([&] { y[row] = s > 0 ? m + log_(s) : log_(s); });
   }
 };
@@ -88,9 +107,11 @@ struct LogSumExpBackward {  // dx = exp(x - y) dy
   int n;
   template <class Team>
   HD void operator()(Team team, int row) const {
-    const T* a = x + size_t(row) * n;
-    T *g = dx + size_t(row) * n, l = max_(y[row], T(-1e30)), d = dy[row];
-    team.each(n, [&](int i) { g[i] = exp_(a[i] - l) * d; });
+    using R = Real<T>;
+    size_t o = size_t(row) * n;
+    R l = max_(R(y[row]), R(-1e30)), d = dy[row];
+    team.each(
+        n, [&](int, R v, R& g) { g = exp_(v - l) * d; }, x + o, out(dx + o));
   }
 };
 

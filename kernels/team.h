@@ -1,21 +1,16 @@
-// A Team works on one row. Solo: one CPU thread, vectorised loops. Warp and Block: CUDA threads.
-// All offer loops of n over a lambda: each(n, f), sum(n, f), sums(n, f) -> Pair, max(n, f), and
-// one(f). Element i is always visited by the same thread, so a row may store y[i] in one loop and
-// read it in the next.
+// A Team works on one row of n elements. Solo: one CPU thread, vectorised loops. Warp and Block:
+// CUDA threads. All offer loops over streams: each(n, f, s...), sum(n, f, s...), sums(n, f, s...)
+// -> Pair, max(n, f, s...), and one(f). f(i, x...) sees element i of every stream as a number of
+// type Real<T>:
+//   const T* is read, out(T*) is written, inout(T*) is read and written.
+// Element i is always visited by the same thread, so a row may store y[i] in one loop and read it
+// in the next. A CUDA thread visits four neighbours at a time, by 128-bit loads of float where a
+// stream is aligned.
 #pragma once
 #include <cmath>
 #include <cstddef>
 
-#if defined(__CUDACC__)
-#define HD __host__ __device__ __forceinline__
-#define DEV __device__ __forceinline__
-#define GPU_SHARED(T, name, dims) __shared__ T name dims
-#define INLINE  // a lambda in a row: nvcc inlines it anyway
-#else
-#define INLINE \
-  __attribute__((always_inline))  // a lambda that must not stay a call, or its loop stays scalar
-#define HD inline __attribute__((always_inline))
-#endif
+#include "kernels/bf16.h"
 
 namespace retort {
 
@@ -25,36 +20,101 @@ struct Pair {
   HD Pair operator+(const Pair& o) const { return {a + o.a, b + o.b}; }
 };
 
+template <class T>
+struct Out {
+  T* p;
+};
+template <class T>
+struct InOut {
+  T* p;
+};
+template <class T>
+HD Out<T> out(T* p) {
+  return {p};
+}
+template <class T>
+HD InOut<T> inout(T* p) {
+  return {p};
+}
+
+// What f holds of a stream while it works on element i.
+template <class S>
+struct Slot;
+template <class T>
+struct Slot<const T*> {
+  static constexpr bool writes = false;
+  Real<T> value;
+  HD Slot(const T* p, int i) : value(p[i]) {}
+  HD void store() const {}
+};
+template <class T>
+struct Slot<T*> : Slot<const T*> {
+  using Slot<const T*>::Slot;
+};
+template <class T>
+struct Slot<Out<T>> {
+  static constexpr bool writes = true;
+  T* at;
+  Real<T> value;
+  HD Slot(Out<T> s, int i) : at(s.p + i) {}
+  HD void store() const { *at = T(value); }
+};
+template <class T>
+struct Slot<InOut<T>> {
+  static constexpr bool writes = true;
+  T* at;
+  Real<T> value;
+  HD Slot(InOut<T> s, int i) : at(s.p + i), value(*at) {}
+  HD void store() const { *at = T(value); }
+};
+
+template <class F, class... S>
+HD auto call(F& f, int i, S... slot) {
+  if constexpr (std::is_void_v<decltype(f(i, slot.value...))>) {
+    f(i, slot.value...);
+    (slot.store(), ...);
+  } else {
+    auto r = f(i, slot.value...);
+    (slot.store(), ...);
+    return r;
+  }
+}
+/// f on element i of the streams.
+template <class F, class... S>
+HD auto visit(F& f, int i, S... s) {
+  return call(f, i, Slot<S>(s, i)...);
+}
+
 struct Solo {
-  template <class F>
-  HD void each(int n, F f) const {
+  template <class F, class... S>
+  HD void each(int n, F f, S... s) const {
 #pragma omp simd
-    for (int i = 0; i < n; i++) f(i);
+    for (int i = 0; i < n; i++) visit(f, i, s...);
   }
-  template <class F>
-  HD auto sum(int n, F f) const {
-    decltype(f(0)) s = 0;
-#pragma omp simd reduction(+ : s)
-    for (int i = 0; i < n; i++) s += f(i);
-    return s;
+  template <class F, class... S>
+  HD auto sum(int n, F f, S... s) const {
+    decltype(visit(f, 0, s...)) t = 0;
+#pragma omp simd reduction(+ : t)
+    for (int i = 0; i < n; i++) t += visit(f, i, s...);
+    return t;
   }
-  template <class F>
-  HD auto sums(int n, F f) const {
-    using T = decltype(f(0).a);
+  template <class F, class... S>
+  HD auto sums(int n, F f, S... s) const {
+    using T = decltype(visit(f, 0, s...).a);
     T a = 0, b = 0;
 #pragma omp simd reduction(+ : a, b)
     for (int i = 0; i < n; i++) {
-      Pair<T> v = f(i);
+      Pair<T> v = visit(f, i, s...);
       a += v.a, b += v.b;
     }
     return Pair<T>{a, b};
   }
-  template <class F>
-  HD auto max(int n, F f) const {
-    auto m = f(0);
+  template <class F, class... S>
+  HD auto max(int n, F f, S... s) const {
+    auto m = visit(f, 0, s...);
 #pragma omp simd reduction(max : m)
     for (int i = 0; i < n; i++) {
-      auto x = f(i);
+      auto x = visit(f, i, s...);
       m = x > m ? x : m;
     }
     return m;
@@ -65,87 +125,8 @@ struct Solo {
   }
 };
 
-#ifdef __CUDACC__
-struct Plus {
-  template <class T>
-  DEV T operator()(T a, T b) const {
-    return a + b;
-  }
-};
-struct Greater {
-  template <class T>
-  DEV T operator()(T a, T b) const {
-    return a > b ? a : b;
-  }
-};
-
-template <class T>
-DEV T shuffle_xor(T v, int o) {
-  return __shfl_xor_sync(0xffffffffu, v, o);
-}
-template <class T>
-DEV Pair<T> shuffle_xor(Pair<T> v, int o) {
-  return {shuffle_xor(v.a, o), shuffle_xor(v.b, o)};
-}
-template <class T, class Op>
-DEV T warp_reduce(T v, Op op) {
-  for (int o = 16; o; o >>= 1) v = op(v, shuffle_xor(v, o));
-  return v;
-}
-
-// What Warp and Block share: strided loops over Self::lane(), Self::size(), then Self::reduce.
-template <class Self>
-struct CudaTeam {
-  DEV const Self& self() const { return static_cast<const Self&>(*this); }
-  template <class F>
-  DEV void each(int n, F f) const {
-    for (int i = self().lane(); i < n; i += self().size()) f(i);
-  }
-  template <class F>
-  DEV auto sum(int n, F f) const {
-    decltype(f(0)) s{};
-    for (int i = self().lane(); i < n; i += self().size()) s = s + f(i);
-    return self().reduce(s, Plus{}, decltype(s){});
-  }
-  template <class F>
-  DEV auto sums(int n, F f) const {
-    return sum(n, f);
-  }
-  template <class F>
-  DEV auto max(int n, F f) const {
-    auto first = f(0), m = first;
-    for (int i = self().lane(); i < n; i += self().size()) m = Greater{}(m, f(i));
-    return self().reduce(m, Greater{}, first);
-  }
-  template <class F>
-  DEV void one(F f) const {
-    if (self().lane() == 0) f();
-  }
-};
-
-struct Warp : CudaTeam<Warp> {
-  DEV int lane() const { return threadIdx.x % 32; }
-  DEV int size() const { return 32; }
-  template <class T, class Op>
-  DEV T reduce(T v, Op op, T) const {
-    return warp_reduce(v, op);
-  }
-};
-
-struct Block : CudaTeam<Block> {
-  DEV int lane() const { return threadIdx.x; }
-  DEV int size() const { return blockDim.x; }
-  template <class T, class Op>
-  DEV T reduce(T v, Op op, T zero) const {
-    GPU_SHARED(T, part, [32]);
-    v = warp_reduce(v, op);
-    __syncthreads();  // part may still be read by the reduction before this one
-    if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = v;
-    __syncthreads();
-    v = threadIdx.x % 32 < blockDim.x / 32 ? part[threadIdx.x % 32] : zero;
-    return warp_reduce(v, op);
-  }
-};
-#endif
-
 }  // namespace retort
+
+#ifdef GPU_CODE
+#include "kernels/team_cuda.h"
+#endif

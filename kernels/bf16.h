@@ -1,0 +1,36 @@
+// bfloat16: a float32 without its lower 16 bits. A storage type: kernels load it as float, compute
+// in float and round to nearest even when they store. Real<T> is the type a kernel computes in.
+#pragma once
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "kernels/cuda.h"
+
+namespace retort {
+
+/// The bits of x as another type of the same size (std::bit_cast is no device function).
+template <class To, class From>
+HD To bits(From x) {
+  To y;
+  memcpy(&y, &x, sizeof y);
+  return y;
+}
+
+struct bf16 {
+  uint16_t raw;
+  bf16() = default;
+  /// Rounds to nearest, ties to even; NaN stays NaN.
+  HD bf16(float x) {
+    uint32_t u = bits<uint32_t>(x);
+    uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, nan = (u >> 16) | 0x40u;
+    raw = uint16_t((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+  }
+  HD operator float() const { return bits<float>(uint32_t(raw) << 16); }
+};
+
+template <class T>
+using Real =
+    std::conditional_t<std::is_same_v<std::remove_const_t<T>, bf16>, float, std::remove_const_t<T>>;
+
+}  // namespace retort

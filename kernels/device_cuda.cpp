@@ -1,0 +1,136 @@
+// The CUDA device: its context, memory and copies. Host code.
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+#include <vector>
+
+#include "kernels/cuda.h"
+
+namespace retort {
+namespace {
+
+// Pinned memory through which host numbers go to the device. A copy reads its part when the device
+// gets to it, so parts are used again only after the host has waited for the device.
+class Staging {
+ public:
+  void* take(size_t bytes) {
+    bytes = (bytes + 63) / 64 * 64;
+    while (chunk_ < chunks_.size() && used_ + bytes > chunks_[chunk_].size) chunk_++, used_ = 0;
+    if (chunk_ == chunks_.size()) {
+      Chunk c{nullptr, std::max(bytes, size_t(4) << 20)};
+      cuda_check(cudaMallocHost(&c.memory, c.size), "pinned memory");
+      chunks_.push_back(c);
+    }
+    void* place = static_cast<char*>(chunks_[chunk_].memory) + used_;
+    used_ += bytes;
+    return place;
+  }
+  void reuse() { chunk_ = used_ = 0; }
+
+ private:
+  struct Chunk {
+    void* memory;
+    size_t size;
+  };
+  std::vector<Chunk> chunks_;  // never freed: the driver may be gone before static objects are
+  size_t chunk_ = 0, used_ = 0;
+};
+
+struct Backend {
+  CudaContext context;
+  Staging staging;
+  void* scratch = nullptr;
+  static constexpr size_t kScratch = 64 << 10;
+  Backend() {
+    cuda_check(cudaSetDevice(0), "device 0");
+    cuda_check(cudaStreamCreateWithFlags(&context.stream, cudaStreamNonBlocking), "stream");
+    auto attribute = [](cudaDeviceAttr a) {
+      int value = 0;
+      cuda_check(cudaDeviceGetAttribute(&value, a, 0), "device attribute");
+      return value;
+    };
+    context.multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
+    context.capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) +
+                         attribute(cudaDevAttrComputeCapabilityMinor);
+    context.shared_memory = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+    cuda_check(cudaMalloc(&scratch, kScratch), "scratch memory");
+  }
+};
+Backend& backend() {
+  static Backend* b = [] {
+    std::string missing = cuda_missing();
+    if (!missing.empty()) no_cuda();
+    return new Backend;  // never destroyed: tensors with static storage may outlive it
+  }();
+  return *b;
+}
+
+}  // namespace
+
+std::string cuda_missing() {
+  int driver = 0, count = 0;
+  cudaError_t e = cudaDriverGetVersion(&driver);
+  if (e == cudaSuccess && driver == 0) return "no NVIDIA driver is installed on this machine";
+  if (e == cudaSuccess) e = cudaGetDeviceCount(&count);
+  cudaGetLastError();  // clears the error: the program goes on with the CPU
+  if (e == cudaErrorNoDevice || (e == cudaSuccess && count == 0))
+    return "no CUDA device is visible on this machine";
+  if (e == cudaErrorInsufficientDriver)
+    return "the NVIDIA driver of this machine is too old for this build (it supports CUDA " +
+           std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10) + ")";
+  return e == cudaSuccess ? "" : cudaGetErrorString(e);
+}
+
+CudaContext& cuda_context() { return backend().context; }
+
+void* cuda_scratch(size_t bytes) {
+  if (bytes > Backend::kScratch) throw std::logic_error("cuda_scratch: more than 64 KiB");
+  cuda_zero(backend().scratch, bytes);
+  return backend().scratch;
+}
+
+void cuda_check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  throw std::runtime_error(std::string("CUDA, ") + what + ": " + cudaGetErrorString(status));
+}
+
+void* cuda_allocate(size_t bytes) {
+  backend();
+  void* memory = nullptr;
+  cudaError_t e = cudaMalloc(&memory, std::max<size_t>(1, bytes));
+  if (e == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw std::bad_alloc();
+  }
+  cuda_check(e, "allocation");
+  return memory;
+}
+
+void cuda_free(void* memory) { cuda_check(cudaFree(memory), "free"); }
+
+void cuda_copy(Device to, void* dst, Device from, const void* src, size_t bytes) {
+  Backend& b = backend();
+  cudaStream_t stream = b.context.stream;
+  if (from == Device::cpu) {
+    void* pinned = b.staging.take(bytes);
+    std::copy_n(static_cast<const char*>(src), bytes, static_cast<char*>(pinned));
+    cuda_check(cudaMemcpyAsync(dst, pinned, bytes, cudaMemcpyHostToDevice, stream), "upload");
+  } else if (to == Device::cpu) {
+    cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, stream), "download");
+    cuda_synchronize();
+  } else {
+    cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, stream), "copy");
+  }
+}
+
+void cuda_zero(void* memory, size_t bytes) {
+  cuda_check(cudaMemsetAsync(memory, 0, bytes, cuda_context().stream), "zeros");
+}
+
+void cuda_synchronize() {
+  cuda_check(cudaStreamSynchronize(cuda_context().stream), "device");
+  backend().staging.reuse();
+}
+
+}  // namespace retort
