@@ -56,7 +56,7 @@ Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
   if (o.lengths.defined()) o.lengths = contiguous(o.lengths);
   if (o.bias.defined()) o.bias = contiguous(o.bias.detach());
   Tensor y(q.shape, q.dtype, q.device()), log_sum({B, H, T_}, q.dtype, q.device());
-  dispatch(q.dtype, [&]<class T>(T) {
+  dispatch_real(q.dtype, [&]<class T>(T) {
     attention_forward(q.device(), arguments<T>(q, k, v, o), y.data<T>(), log_sum.data<T>());
   });
   return record(
@@ -64,7 +64,7 @@ Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
       [q = q.detach(), k = k.detach(), v = v.detach(), o, y, log_sum](const Tensor& dy_in) {
         Tensor dy = contiguous(dy_in), dq = q.like(), dk = k.like(), dv = v.like(), dbias;
         if (o.bias.defined()) dbias = o.bias.like();
-        dispatch(q.dtype, [&]<class T>(T) {
+        dispatch_real(q.dtype, [&]<class T>(T) {
           attention_backward(q.device(), arguments<T>(q, k, v, o), y.data<T>(), log_sum.data<T>(),
                              dy.data<T>(), dq.data<T>(), dk.data<T>(), dv.data<T>(),
                              dbias.defined() ? dbias.data<T>() : nullptr);

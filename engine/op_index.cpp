@@ -111,7 +111,7 @@ Tensor embedding(const Tensor& table, const Tensor& ids_in) {
          TakeRow<T>{w.data<T>(), ids.data<int>(), y.data<T>(), w.cols()});
   });
   return record("embedding", y, {table}, [ids, shape = table.shape](const Tensor& dy_in) {
-    Tensor dy = contiguous(dy_in), dw = Tensor::zeros(shape, dy.dtype, dy.device());
+    Tensor dy = contiguous(dy_in), dw = Tensor::zeros(shape, real_of(dy.dtype), dy.device());
     std::vector<int> id = ids.ints(), order(id.size()), firsts;
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(),
@@ -125,7 +125,7 @@ Tensor embedding(const Tensor& table, const Tensor& ids_in) {
     dispatch(dy.dtype, [&]<class T>(T) {
       rows(dy.device(), count,
            ScatterRow<T>{dy.data<T>(), by_id.data<int>(), begin.data<int>(), ids.data<int>(),
-                         dw.data<T>(), shape[1]});
+                         dw.data<Real<T>>(), shape[1]});
     });
     return Grads{dw};
   });

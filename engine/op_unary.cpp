@@ -4,6 +4,12 @@
 namespace retort {
 namespace {
 
+struct Same {
+  template <class T>
+  HD T operator()(T x) const {
+    return x;
+  }
+};
 struct Scale {
   double factor, shift;
   template <class T>
@@ -142,6 +148,17 @@ Tensor fill(const Tensor& x_in, const Tensor& mask, double value) {
 
 }  // namespace
 
+Tensor cast(const Tensor& x_in, Dtype dtype) {
+  if (x_in.dtype == dtype) return x_in;
+  Tensor x = contiguous(x_in), y(x.shape, dtype, x.device());
+  dispatch(x.dtype, [&]<class X>(X) {
+    dispatch(dtype, [&]<class Y>(Y) {
+      map(x.device(), x.size(), y.data<Y>(), Same{}, static_cast<const X*>(x.data<X>()));
+    });
+  });
+  return record("cast", y, {x},
+                [from = x.dtype](const Tensor& dy) { return Grads{cast(dy, from)}; });
+}
 Tensor scale(const Tensor& x_in, double factor, double shift) {
   Tensor x = contiguous(x_in);
   return record("scale", map(x, Scale{factor, shift}), {x},

@@ -1,7 +1,7 @@
 // The operators. Each computes and records its backward; shapes stand in the alphabet B batch,
 // T target length, S source length, C channels, V vocabulary, H heads, D head size. Every operator
-// throws std::invalid_argument naming itself and the shapes when they do not fit, takes float32 or
-// float64, and accepts strided views.
+// throws std::invalid_argument naming itself and the shapes when they do not fit, takes float32,
+// float64 or bfloat16, and accepts strided views.
 #pragma once
 #include "engine/tape.h"
 #include "kernels/random.h"
@@ -29,6 +29,8 @@ Tensor relu(const Tensor& x);
 Tensor silu(const Tensor& x);       ///< x sigmoid(x)
 Tensor gelu(const Tensor& x);       ///< x Phi(x), Phi the normal distribution function
 Tensor gelu_tanh(const Tensor& x);  ///< x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), GPT-2's form
+/// The same numbers in another floating type; bf16 rounds to nearest even.
+Tensor cast(const Tensor& x, Dtype dtype);
 /// x where mask (i32, broadcastable to x) is 0, `value` elsewhere.
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);
 /// Zeroes each element with probability p and divides the others by 1 - p. x is (B, ...): the draw

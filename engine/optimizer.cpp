@@ -16,7 +16,7 @@ constexpr int kWidth = 1024;  // numbers of one row of the flat passes
 double square_sum(const Tensor& x) {
   int count = int((x.size() + kWidth - 1) / kWidth);
   Tensor part({count}, Dtype::f64, x.device());
-  dispatch(x.dtype, [&]<class T>(T) {
+  dispatch_real(x.dtype, [&]<class T>(T) {
     rows(x.device(), count, SquareSum<T>{x.data<T>(), part.data<double>(), kWidth, x.size()});
   });
   double s = 0;
@@ -54,7 +54,7 @@ class AdamW : public Optimizer {
     const Tensor &w = parameters_.weights(), &g = parameters_.grads();
     double c1 = rate / (1 - std::pow(options_.beta1, steps)),
            c2 = 1 / std::sqrt(1 - std::pow(options_.beta2, steps));
-    dispatch(w.dtype, [&]<class T>(T) {
+    dispatch_real(w.dtype, [&]<class T>(T) {
       for (const Stretch& s : stretches_) {
         int count = int((s.size + kWidth - 1) / kWidth);
         rows(w.device(), count,
@@ -102,11 +102,11 @@ class Adafactor : public Optimizer {
     for (size_t i = 0; i < parameters_.list().size(); i++) {
       const Parameter& p = parameters_.list()[i];
       Tensor w = p.value.detach(), g = grad(p.value), u = g.like();
-      dispatch(w.dtype, [&]<class T>(T) { moments<T>(i, g, u, T(beta), T(eps)); });
+      dispatch_real(w.dtype, [&]<class T>(T) { moments<T>(i, g, u, T(beta), T(eps)); });
       double rms = std::sqrt(square_sum(u) / double(std::max<size_t>(1, u.size())));
       double clip = std::max(1.0, rms / options_.clip_threshold);
       double keep = 1 - rate * (p.decay ? options_.weight_decay : 0);
-      dispatch(w.dtype, [&]<class T>(T) {
+      dispatch_real(w.dtype, [&]<class T>(T) {
         map(w.device(), w.size(), w.data<T>(), Descend<T>{T(keep), T(rate / clip)},
             static_cast<const T*>(w.data<T>()), static_cast<const T*>(u.data<T>()));
       });
@@ -163,7 +163,7 @@ double clip_grad_norm(Parameters& parameters, double max_norm) {
   const Tensor& g = parameters.grads();
   double norm = std::sqrt(square_sum(g));
   if (max_norm > 0 && norm > max_norm && std::isfinite(norm))
-    dispatch(g.dtype, [&]<class T>(T) {
+    dispatch_real(g.dtype, [&]<class T>(T) {
       map(g.device(), g.size(), g.data<T>(), Rescale<T>{T(max_norm / norm)},
           static_cast<const T*>(g.data<T>()));
     });

@@ -26,7 +26,7 @@ Tensor Parameters::add(const std::string& name, Shape shape, double std, double 
   Tensor host(shape, dtype_, Device::cpu);
   RandomKey key{seed_ ^ hash_of(name)};
   size_t n = host.size();
-  dispatch(dtype_, [&]<class T>(T) {
+  dispatch_real(dtype_, [&]<class T>(T) {
     T* v = host.data<T>();
 #pragma omp parallel for if (n > 16384)
     for (size_t i = 0; i < n; i++)

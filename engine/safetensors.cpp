@@ -211,7 +211,8 @@ void save_safetensors(const std::string& asked, const std::map<std::string, Tens
   if (!metadata.empty()) header["__metadata__"] = metadata;
   size_t offset = 0;
   for (const auto& [name, t] : tensors) {
-    const char* type = t.dtype == Dtype::f32 ? "F32" : t.dtype == Dtype::f64 ? "F64" : "I32";
+    const char* types[] = {"F32", "F64", "BF16", "I32"};
+    const char* type = types[int(t.dtype)];
     size_t bytes = t.size() * size_of(t.dtype);
     header[name] = {
         {"dtype", type}, {"shape", t.shape}, {"data_offsets", {offset, offset + bytes}}};

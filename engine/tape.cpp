@@ -13,10 +13,11 @@ thread_local long operators = 0;
 
 // Adds in place into a parameter's buffer, which the optimizer holds; elsewhere starts with the
 // first.
-void arrive(Node& node, const Tensor& g) {
-  ENSURE(g.shape == node.shape, std::string("backward: gradient of shape ") + text(g.shape) +
-                                    " for output of " + node.name + " with shape " +
-                                    text(node.shape));
+void arrive(Node& node, const Tensor& gradient) {
+  ENSURE(gradient.shape == node.shape, std::string("backward: gradient of shape ") +
+                                           text(gradient.shape) + " for output of " + node.name +
+                                           " with shape " + text(node.shape));
+  Tensor g = cast(gradient, node.order == 0 ? real_of(node.dtype) : node.dtype);
   if (node.order == 0) {
     if (!node.grad.defined()) node.grad = Tensor::zeros(g.shape, g.dtype, g.device());
     add_in_place(node.grad, g);
@@ -38,19 +39,20 @@ Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, Bac
   std::vector<std::shared_ptr<Node>> nodes;
   for (const Tensor& x : inputs) nodes.push_back(x.node);
   y.node = std::make_shared<Node>(
-      Node{name, ++operators, std::move(nodes), std::move(back), {}, y.shape});
+      Node{name, ++operators, std::move(nodes), std::move(back), {}, y.shape, y.dtype});
   return y;
 }
 
 Tensor parameter(Tensor x) {
-  x.node = std::make_shared<Node>(Node{"parameter", 0, {}, {}, {}, x.shape});
+  x.node = std::make_shared<Node>(Node{"parameter", 0, {}, {}, {}, x.shape, x.dtype});
   return x;
 }
 
 Tensor grad(const Tensor& parameter) {
   ENSURE(parameter.node, "grad: this tensor wants no gradient");
   Tensor& g = parameter.node->grad;
-  if (!g.defined()) g = Tensor::zeros(parameter.shape, parameter.dtype, parameter.device());
+  if (!g.defined())
+    g = Tensor::zeros(parameter.shape, real_of(parameter.dtype), parameter.device());
   return g;
 }
 

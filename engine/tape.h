@@ -19,6 +19,7 @@ struct Node {
   Backward back;
   Tensor grad;  ///< sum of what has arrived so far; a parameter's gradient after backward()
   Shape shape;  ///< of the operator's output
+  Dtype dtype;  ///< of its output; a parameter's gradient is in real_of(dtype)
 };
 
 /// Makes `y` the output of operator `name` on `inputs`. Without `back`, backward() through y throws

@@ -12,9 +12,10 @@ std::string text(const std::vector<int>& shape) {
   return s + ")";
 }
 
-size_t size_of(Dtype dtype) { return dtype == Dtype::f64 ? 8 : 4; }
+size_t size_of(Dtype dtype) { return dtype == Dtype::f64 ? 8 : dtype == Dtype::bf16 ? 2 : 4; }
 const char* name_of(Dtype dtype) {
-  return dtype == Dtype::f32 ? "f32" : dtype == Dtype::f64 ? "f64" : "i32";
+  const char* names[] = {"f32", "f64", "bf16", "i32"};
+  return names[int(dtype)];
 }
 
 Storage::Storage(Device device, size_t bytes)
@@ -71,7 +72,8 @@ Tensor upload(const std::vector<From>& values, Shape shape, Device device) {
   Tensor y(std::move(shape), dtype_of<T>(), device);
   ENSURE(values.size() == y.size(),
          "Tensor::from: " + std::to_string(values.size()) + " values for shape " + text(y.shape));
-  std::vector<T> v(values.begin(), values.end());
+  std::vector<T> v(values.size());
+  for (size_t i = 0; i < v.size(); i++) v[i] = T(Real<T>(values[i]));
   device_copy(device, y.data<T>(), Device::cpu, v.data(), v.size() * sizeof(T));
   return y;
 }
@@ -84,9 +86,8 @@ std::vector<T> download(const Tensor& x) {
 }  // namespace
 
 Tensor Tensor::from(const std::vector<double>& values, Shape shape, Dtype dtype, Device device) {
-  if (dtype == Dtype::f64) return upload<double>(values, std::move(shape), device);
   if (dtype == Dtype::i32) return upload<int>(values, std::move(shape), device);
-  return upload<float>(values, std::move(shape), device);
+  return dispatch(dtype, [&]<class T>(T) { return upload<T>(values, std::move(shape), device); });
 }
 Tensor Tensor::from(const std::vector<int>& values, Shape shape, Device device) {
   return upload<int>(values, std::move(shape), device);
@@ -102,19 +103,19 @@ Tensor Tensor::full(Shape shape, double value, Dtype dtype, Device device) {
 }
 Tensor Tensor::to(Dtype t) const {
   NoGrad quiet;
-  return t == dtype ? contiguous(detach()) : from(values(), shape, t, device());
+  if (t == dtype) return contiguous(detach());
+  if (t == Dtype::i32 || dtype == Dtype::i32) return from(values(), shape, t, device());
+  return cast(detach(), t);
 }
 
 std::vector<double> Tensor::values() const {
   NoGrad quiet;
   Tensor x = contiguous(detach());
-  if (dtype == Dtype::f64) return download<double>(x);
-  if (dtype == Dtype::i32) {
-    std::vector<int> v = download<int>(x);
-    return {v.begin(), v.end()};
-  }
-  std::vector<float> v = download<float>(x);
-  return {v.begin(), v.end()};
+  auto numbers = [&]<class T>(T) {
+    std::vector<T> v = download<T>(x);
+    return std::vector<double>(v.begin(), v.end());
+  };
+  return dtype == Dtype::i32 ? numbers(int()) : dispatch(dtype, numbers);
 }
 std::vector<int> Tensor::ints() const {
   NoGrad quiet;

@@ -7,12 +7,15 @@
 
 #include "engine/check.h"
 #include "engine/memory.h"
+#include "kernels/bf16.h"
 
 namespace retort {
 
-enum class Dtype { f32, f64, i32 };  // bf16 joins here, with the conversions in kernels/math.h
+enum class Dtype { f32, f64, bf16, i32 };
 size_t size_of(Dtype dtype);
 const char* name_of(Dtype dtype);
+/// The type in which kernels compute on tensors of this one: f32 for bf16, itself otherwise.
+inline Dtype real_of(Dtype dtype) { return dtype == Dtype::bf16 ? Dtype::f32 : dtype; }
 
 using Shape = std::vector<int>;
 struct Node;
@@ -41,6 +44,10 @@ constexpr Dtype dtype_of<float>() {
 template <>
 constexpr Dtype dtype_of<double>() {
   return Dtype::f64;
+}
+template <>
+constexpr Dtype dtype_of<bf16>() {
+  return Dtype::bf16;
 }
 template <>
 constexpr Dtype dtype_of<int>() {
@@ -100,10 +107,17 @@ struct Tensor {
 
 /// f(float()) or f(double()) by type; anything else is an error.
 template <class F>
-auto dispatch(Dtype dtype, F f) {
+auto dispatch_real(Dtype dtype, F f) {
   if (dtype == Dtype::f64) return f(double());
-  if (dtype != Dtype::f32) fail(std::string("no arithmetic on tensors of type ") + name_of(dtype));
+  if (dtype != Dtype::f32) fail(std::string("expected f32 or f64, got ") + name_of(dtype));
   return f(float());
+}
+/// f(float()), f(double()) or f(bf16()) by type; anything else is an error.
+template <class F>
+auto dispatch(Dtype dtype, F f) {
+  if (dtype == Dtype::bf16) return f(bf16());
+  if (dtype == Dtype::i32) fail("no arithmetic on tensors of type i32");
+  return dispatch_real(dtype, f);
 }
 
 }  // namespace retort

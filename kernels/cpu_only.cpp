@@ -1,5 +1,6 @@
 // In the place of the CUDA backend where the build has none: every call says so.
 #include "kernels/attention.h"
+#include "kernels/bf16.h"
 #include "kernels/gemm.h"
 
 namespace retort {
@@ -20,6 +21,7 @@ void cuda_gemm(const Gemm&, const T*, const T*, T*) {
 }
 template void cuda_gemm(const Gemm&, const float*, const float*, float*);
 template void cuda_gemm(const Gemm&, const double*, const double*, double*);
+template void cuda_gemm(const Gemm&, const bf16*, const bf16*, bf16*);
 
 template <class T>
 void cuda_attention_forward(const AttentionArgs<T>&, T*, T*) {

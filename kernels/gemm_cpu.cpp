@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/bf16.h"
 #include "kernels/gemm.h"
 #include "kernels/tile.h"
 
@@ -57,6 +58,17 @@ void product(const Gemm& g, const float* a, const float* b, float* c) {
   if (s != dnnl_success) throw std::runtime_error("oneDNN sgemm: status " + std::to_string(int(s)));
 }
 void product(const Gemm& g, const double* a, const double* b, double* c) { tiled(g, a, b, c); }
+void product(const Gemm& g, const bf16* a, const bf16* b, bf16* c) {
+  auto widened = [](const bf16* x, int rows, int cols, int ld) {
+    return std::vector<float>(x, x + size_t(rows - 1) * size_t(ld) + size_t(cols));
+  };
+  std::vector<float> x = widened(a, g.ta ? g.k : g.m, g.ta ? g.m : g.k, g.lda),
+                     y = widened(b, g.tb ? g.n : g.k, g.tb ? g.k : g.n, g.ldb),
+                     z = widened(c, g.m, g.n, g.ldc);
+  product(g, x.data(), y.data(), z.data());
+  for (int i = 0; i < g.m; i++)
+    for (int j = 0; j < g.n; j++) c[size_t(i) * g.ldc + j] = z[size_t(i) * g.ldc + j];
+}
 
 }  // namespace
 
@@ -64,16 +76,18 @@ template <class T>
 void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c) {
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
   if (device == Device::cuda) return cuda_gemm(g, a, b, c);
-  if (g.batch > 1 && size_t(g.m) * size_t(g.n) * size_t(g.k) < 1 << 18) {
+  if constexpr (!std::is_same_v<T, bf16>)
+    if (g.batch > 1 && size_t(g.m) * size_t(g.n) * size_t(g.k) < 1 << 18) {
 #pragma omp parallel for
-    for (int i = 0; i < g.batch; i++)
-      tiled(g, a + i * g.stride_a, b + i * g.stride_b, c + i * g.stride_c);
-    return;
-  }
+      for (int i = 0; i < g.batch; i++)
+        tiled(g, a + i * g.stride_a, b + i * g.stride_b, c + i * g.stride_c);
+      return;
+    }
   for (int i = 0; i < g.batch; i++)
     product(g, a + i * g.stride_a, b + i * g.stride_b, c + i * g.stride_c);
 }
 template void gemm(Device, const Gemm&, const float*, const float*, float*);
 template void gemm(Device, const Gemm&, const double*, const double*, double*);
+template void gemm(Device, const Gemm&, const bf16*, const bf16*, bf16*);
 
 }  // namespace retort

@@ -23,14 +23,14 @@ Tensor cross_entropy(const Tensor& logits_in, const Tensor& labels_in, double sm
                                    std::to_string(host[i]) + ", logits have " +
                                    std::to_string(x.cols()) + " classes");
   Tensor loss({x.dim(0)}, x.dtype, x.device()), dx = x.like();
-  dispatch(x.dtype, [&]<class T>(T) {
+  dispatch_real(x.dtype, [&]<class T>(T) {
     rows(x.device(), x.dim(0),
          CrossEntropy<T>{x.data<T>(), labels.data<int>(), loss.data<T>(), dx.data<T>(),
                          T(smoothing), x.cols()});
   });
   return record("cross_entropy", loss, {x}, [dx](const Tensor& dy_in) {
     Tensor dy = contiguous(dy_in), out = dx.like();
-    dispatch(dx.dtype, [&]<class T>(T) {
+    dispatch_real(dx.dtype, [&]<class T>(T) {
       rows(dx.device(), dx.rows(),
            ScaleRows<T>{dx.data<T>(), dy.data<T>(), out.data<T>(), dx.cols()});
     });

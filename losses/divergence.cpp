@@ -20,7 +20,7 @@ struct Call {
 
 template <template <class> class D>
 void run(const Call& c) {
-  dispatch(c.student.dtype, [&]<class T>(T) {
+  dispatch_real(c.student.dtype, [&]<class T>(T) {
     rows(c.student.device(), c.student.rows(),
          DivergenceRow<D<T>, T>{
              D<T>(c.parameter), c.teacher.data<T>(), c.student.data<T>(),
@@ -181,7 +181,7 @@ Tensor divergence(const DivergenceName& name, const Tensor& teacher_in, const Te
     if (!std::isfinite(values[i])) explain(e, teacher, student, int(i), options, needs_p, needs_q);
   return record("divergence", loss, {student}, [ds](const Tensor& dy_in) {
     Tensor dy = contiguous(dy_in), dx = ds.like();
-    dispatch(ds.dtype, [&]<class T>(T) {
+    dispatch_real(ds.dtype, [&]<class T>(T) {
       rows(ds.device(), ds.rows(),
            ScaleRows<T>{ds.data<T>(), dy.data<T>(), dx.data<T>(), ds.cols()});
     });
