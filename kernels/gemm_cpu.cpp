@@ -150,7 +150,7 @@ bool by_primitive(const Gemm& g, const bf16* a, const bf16* b, Out* c) {
 }
 
 void product(const Gemm& g, const float* a, const float* b, float* c) {
-  if (g.stable_rows) return tiled(g, a, b, c);
+  if (g.stable_rows || g.k == 0) return tiled(g, a, b, c);
   check(dnnl_sgemm(g.ta ? 'T' : 'N', g.tb ? 'T' : 'N', g.m, g.n, g.k, 1.f, a, g.lda, b, g.ldb,
                    g.beta, c, g.ldc),
         "sgemm");
