@@ -3,7 +3,7 @@
 // it starts, and accepts nothing here.
 #include "kernels/attention_cudnn.h"
 
-#if __has_include(<cudnn.h>)
+#if __has_include(<cudnn.h>) && __has_include(<cuda.h>)
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -16,27 +16,10 @@ namespace {
 
 using namespace cudnn;
 
-// The tensors that the caller gives, by address (or by value, on the host).
-enum Id : int64_t {
-  QUERY = 1,
-  KEY,
-  VALUE,
-  OUT,
-  LOG_SUM,
-  DOUT,
-  DQ,
-  DK,
-  DV,
-  KEY_LENGTHS,
-  QUERY_LENGTHS,
-  DQ_SUM,
-  ROW_SUM,
-  SCALE,
-  MINUS_INFINITY,
-  ONE,
-  QUERY_COUNT,
-  KEY_COUNT
-};
+// Ids of the tensors that the caller gives, of those in the workspace, and of values on the host.
+enum Given : int64_t { QUERY = 1, KEY, VALUE, OUT, LOG_SUM, DOUT, DQ, DK, DV, KEY_LENGTHS };
+enum Cut : int64_t { QUERY_LENGTHS = 20, ROW_SUM, DQ_SUM };
+enum Scalar : int64_t { SCALE = 30, MINUS_INFINITY, ONE, QUERY_COUNT, KEY_COUNT };
 
 // The operands of attention and what is done to its scores in either direction.
 struct AttentionGraph {
@@ -62,7 +45,7 @@ struct AttentionGraph {
     if (!given.position) return {n[1] * n[2] * n[3], n[3], n[1] * n[3], 1};
     return {given.batch, given.head, given.position, 1};
   }
-  Node contiguous(Id id, const Four& sizes) {
+  Node contiguous(int64_t id, const Four& sizes) {
     return graph.tensor(id, kBf16, sizes, strides({}, sizes));
   }
 
@@ -107,7 +90,7 @@ struct AttentionGraph {
   }
 
   // dx of one group of heads: the query heads that share a key head are summed.
-  void key_gradient(Id id, const Node& p, const Node& y) {
+  void key_gradient(int64_t id, const Node& p, const Node& y) {
     Node dx = contiguous(id, kv);
     if (s.H == s.K) {
       graph.matmul(p, y, dx, keys, {}, queries);
@@ -153,9 +136,10 @@ struct AttentionGraph {
   Node minus_infinity;
 };
 
-// A plan that runs, with its engine and workspace, or why there is none.
+// A plan that runs, with its engine and workspace, or why there is none. What it was built from
+// lives as long as it does.
 struct Plan : AttentionPlan {
-  Descriptor descriptor;
+  Descriptor descriptor, config, graph;
 };
 
 // The first of cuDNN's suggestions that it can build, for `handle`'s device or for `device`.
@@ -192,6 +176,8 @@ void build(const Descriptor& graph, cudnnHandle_t handle, const Descriptor& devi
       configs[i].get(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &e);
       engine.get(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &plan.engine);
       plan.descriptor = d;
+      plan.config = configs[i];
+      plan.graph = graph;
       plan.built = true;
     } catch (const Refusal& refusal) {
       plan.refusal = refusal.what();
@@ -229,8 +215,9 @@ struct Runtime {
                              s.lengths, s.deterministic};
     for (const AttentionStrides& x : {s.q, s.k, s.v})
       key.insert(key.end(), {x.batch, x.position, x.head});
+    cudnnHandle_t on = handle(device);
     auto [at, added] = plans.try_emplace(key);
-    if (added) at->second = make_plan(s, backward, handle(device), {});
+    if (added) at->second = make_plan(s, backward, on, {});
     return at->second;
   }
 };
@@ -242,11 +229,11 @@ struct Operands {
   std::vector<std::pair<size_t, size_t>> pieces;  // which address, and its offset
   size_t bytes = 0;
 
-  void give(Id id, const void* address) {
+  void give(int64_t id, const void* address) {
     ids.push_back(id);
     addresses.push_back(const_cast<void*>(address));
   }
-  void cut(Id id, size_t size) {
+  void cut(int64_t id, size_t size) {
     pieces.push_back({ids.size(), bytes});
     give(id, nullptr);
     bytes += (size + 255) / 256 * 256;
@@ -258,7 +245,7 @@ struct Operands {
     return std::all_of(addresses.begin(), addresses.end(),
                        [](void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; });
   }
-  void* operator[](Id id) const {
+  void* operator[](int64_t id) const {
     return addresses[std::find(ids.begin(), ids.end(), id) - ids.begin()];
   }
 };

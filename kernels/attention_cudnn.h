@@ -8,7 +8,9 @@
 // Bias, dropout and other types are the engine's own kernel's (kernels/attention.h).
 //
 // `make cudnn-check` builds the plans of typical shapes for sm_90 with no GPU. A built plan proves
-// that cuDNN takes the shape on that machine, not its numbers: none of this has run on hardware.
+// that cuDNN takes the shape on that machine, not its numbers: cuDNN's kernels were not run on
+// hardware. What is checked by numbers is our side, the graphs and the operands, with an
+// interpreter of graphs in cuDNN's place.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -29,7 +31,7 @@ struct AttentionShape {
   int B, T, S, H, K, D;
   bool causal = false;         // query i sees keys j <= i + (S - T)
   bool lengths = false;        // sequence b has keys j < lengths[b], and at least one of them
-  bool deterministic = false;  // backward: the same bits every time, for 2 B H T S bytes more
+  bool deterministic = false;  // backward: the same bits every time, for about 2 B H T S bytes more
   AttentionStrides q, k, v;
 };
 
@@ -46,7 +48,7 @@ struct AttentionBuffers {
 };
 
 /// Gives device memory of that many bytes (256-byte aligned) that stays until the stream has done
-/// what is queued; null where there is none.
+/// what is queued; null where there is none. Called at most once in each run.
 using AttentionWorkspace = std::function<void*(size_t bytes)>;
 
 /// Whether cuDNN 9.16 or later and CUDA's driver are found.
@@ -55,9 +57,10 @@ bool cudnn_attention_found();
 /// Whether cuDNN is found and the shape is one of those listed above.
 bool cudnn_attention_accepts(const AttentionShape& shape);
 
-/// Queues attention on the stream of the current device. False where cuDNN refuses and nothing was
-/// written that matters: the caller then runs its own kernel. The first call with a shape builds
-/// its plan (about a second), so lengths T and S should come from a short list.
+/// Queues attention on a stream of the calling thread's current device. False where cuDNN refuses;
+/// outputs may then hold anything, and the caller runs its own kernel. The first call with a shape
+/// builds its plan (about half a second) and keeps it, so T and S should come from a short list.
+/// Gradients of keys behind a sequence's length are zero. Safe to call from several threads.
 bool cudnn_attention_forward(const AttentionShape& shape, const AttentionBuffers& buffers,
                              CUstream_st* stream, const AttentionWorkspace& workspace);
 bool cudnn_attention_backward(const AttentionShape& shape, const AttentionBuffers& buffers,
