@@ -30,7 +30,7 @@ struct AttentionStrides {
 struct AttentionShape {
   int B, T, S, H, K, D;
   bool causal = false;         // query i sees keys j <= i + (S - T)
-  bool lengths = false;        // sequence b has keys j < lengths[b], and at least one of them
+  bool lengths = false;        // sequence b has keys j < lengths[b], from 1 to S of them
   bool deterministic = false;  // backward: the same bits every time, for about 2 B H T S bytes more
   AttentionStrides q, k, v;
 };
