@@ -18,16 +18,16 @@ HD void copy(Team team, int n, const T* x, T* y) {
 
 #ifdef GPU_CODE
 template <class K>
-__global__ void __launch_bounds__(128) rows_warp(K k, int count) {
+__global__ void __launch_bounds__(128, 8) rows_warp(K k, int count) {
   int row = int(blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32);
   if (row < count) k(Warp{}, row);
 }
 template <class K>
-__global__ void __launch_bounds__(1024) rows_block(K k) {
+__global__ void __launch_bounds__(1024, 1) rows_block(K k) {
   k(Block{}, int(blockIdx.x));
 }
 template <class K>
-__global__ void __launch_bounds__(512) rows_blocks(K k, void* meetings) {
+__global__ void __launch_bounds__(512, 2) rows_blocks(K k, void* meetings) {
   int row = int(blockIdx.y);
   k(Blocks(static_cast<Blocks::Meeting*>(meetings) + row, int(blockIdx.x), int(gridDim.x)), row);
 }
