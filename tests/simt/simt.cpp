@@ -1,0 +1,389 @@
+// The scheduler: which thread of which block runs next, and on which stack. Compiled without
+// -fsanitize even for the sanitizers' builds; rendezvous.cpp has the barriers and shuffles.
+#include "simt.h"
+
+#include <sched.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+
+#include "cuda_runtime.h"
+#include "worker.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+constinit thread_local uint3 threadIdx{}, blockIdx{};
+constinit thread_local dim3 blockDim, gridDim;
+
+namespace simt {
+
+constinit thread_local Thread* current = nullptr;
+bool concurrent = false;
+
+namespace {
+
+constexpr size_t shared_limit = 227 << 10, static_limit = 48 << 10, redzone = 64;
+constexpr size_t arena_size = shared_limit + (64 << 10);
+
+uint64_t mix(uint64_t x) {  // splitmix64
+  x += 0x9E3779B97F4A7C15u;
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+  return x ^ x >> 31;
+}
+
+uint64_t fence_sync;  // address for TSan
+
+long number_from_environment(const char* name, long otherwise) {
+  const char* text = std::getenv(name);
+  return text && *text ? std::strtol(text, nullptr, 10) : otherwise;
+}
+
+Options from_environment() {
+  Options options{};
+  options.seed = uint64_t(number_from_environment("SIMT_SEED", 0));
+  options.multiprocessors = int(number_from_environment("SIMT_MULTIPROCESSORS", 132));
+#ifdef _OPENMP
+  options.workers = omp_get_max_threads();
+#else
+  options.workers = 1;
+#endif
+  if (asan || tsan) options.workers = 1;
+  return options;
+}
+
+}  // namespace
+
+Options& options() {
+  static Options options = from_environment();
+  return options;
+}
+
+Block::Block() {
+  arena = static_cast<char*>(mmap(nullptr, arena_size, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  if (arena == MAP_FAILED) throw std::bad_alloc();
+  poison(arena, arena_size);
+  variables.reserve(64);
+}
+
+Block::~Block() {
+  unpoison(arena, arena_size);
+  munmap(arena, arena_size);
+}
+
+uint3 Launch::block_index(size_t position) const {
+  size_t i = order.empty() ? position : order[position];
+  const dim3& n = grid.blocks;
+  return {unsigned(i % n.x), unsigned(i / n.x % n.y), unsigned(i / n.x / n.y)};
+}
+
+std::string place(const Site& site) {
+  return site.file_name() + (":" + std::to_string(site.line()));
+}
+
+void Launch::report(const Thread& thread, const Site& site, const std::string& what) {
+  if (failed.exchange(true)) return;
+  const uint3 &b = thread.block->index, &t = thread.index;
+  std::fprintf(stderr, "simt: %s: %s; block (%u,%u,%u), thread (%u,%u,%u) of kernel%s\n",
+               place(site).c_str(), what.c_str(), b.x, b.y, b.z, t.x, t.y, t.z,
+               grid.signature.c_str());
+}
+
+// ---- which thread goes on
+
+uint64_t Worker::random() {
+  rng ^= rng << 13, rng ^= rng >> 7, rng ^= rng << 17;
+  return rng;
+}
+
+void Worker::set_ready(Thread** threads, int count) {
+  // The last of `ready` goes on first. With seed 0 a warp runs as far ahead of the others as it
+  // can.
+  for (int i = 0; i < count; i++) {
+    Thread* t = threads[options().seed == 1 ? i : count - 1 - i];
+    if (t->state != State::fresh) t->state = State::ready;
+    ready.push_back(t);
+  }
+  idle_rounds = 0;
+}
+
+void Worker::wake_sleepers() {
+  if (++idle_rounds > 10000) deadlock();
+  woken.swap(sleepers);
+  int rounds = idle_rounds;
+  set_ready(woken.data(), int(woken.size()));
+  idle_rounds = rounds;
+  woken.clear();
+}
+
+Thread* Worker::pick() {
+  if (ready.empty() && !sleepers.empty()) wake_sleepers();
+  if (ready.empty()) return nullptr;
+  if (options().seed > 1) std::swap(ready.back(), ready[random() % ready.size()]);
+  Thread* next = ready.back();
+  ready.pop_back();
+  return next;
+}
+
+Fiber* Worker::new_fiber() {
+  fibers.push_back(std::make_unique<Fiber>(int(fibers.size()), fiber_main));
+  return fibers.back().get();
+}
+
+void Worker::go(Thread* next) {
+  if (!next && live) deadlock();
+  Fiber* to = &home;
+  if (next) {
+    if (next->state == State::fresh && !tsan) {
+      if (spare.empty()) spare.push_back(new_fiber());
+      next->fiber = spare.back();
+      spare.pop_back();
+    }
+    next->state = State::ready;
+    current = next;
+    threadIdx = next->index;
+    blockIdx = next->block->index;
+    to = next->fiber;
+  }
+  if (to == running) return;
+  Fiber* self = running;
+  running = to;
+  self->switch_to(*to);
+}
+
+// Runs one thread after another; those that never wait share one stack.
+void Worker::fiber_main(boost::context::detail::transfer_t from) {
+  Fiber::begin(from);
+  Worker& worker = mine();
+  for (;;) {
+    Block& block = *current->block;
+    acquire(&worker.launch->start_sync);
+    acquire(&block.end_sync);  // of the block that was here before
+    worker.launch->body();
+    release(&block.end_sync);
+    worker.finish();
+    if (!tsan) worker.spare.push_back(worker.running);
+    worker.go(worker.pick());
+  }
+}
+
+void Worker::nap(const Site& site) {
+  in_order();
+  Thread* self = current;
+  self->state = State::asleep;
+  self->site = site;
+  sleepers.push_back(self);
+  go(pick());
+}
+
+void Worker::fail(const Site& site, const std::string& what) {
+  launch->report(*current, site, what);
+  abandoned = true;
+  Fiber* self = running;
+  running = &home;
+  self->switch_to(home);
+  std::abort();  // never resumed
+}
+
+// ---- blocks
+
+Block& Worker::start_block(size_t slot, size_t at) {
+  while (blocks.size() <= slot) blocks.push_back(std::make_unique<Block>());
+  Block& block = *blocks[slot];
+  const Grid& grid = launch->grid;
+  const dim3& d = grid.threads;
+  unsigned n = d.x * d.y * d.z;
+  block.threads.reserve(1024);  // never moves: TSan knows addresses in it
+  if (block.threads.size() < n) block.threads.resize(n);
+  block.size = n;
+  block.warps.resize((n + 31) / 32);
+  for (unsigned i = 0; i < n; i++) {
+    Thread& t = block.threads[i];
+    t.index = {i % d.x, i / d.x % d.y, i / d.x / d.y};
+    t.number = i;
+    t.block = &block;
+    t.state = State::fresh;
+    t.site = Site();
+    if (tsan && !t.fiber) t.fiber = new_fiber();
+  }
+  for (unsigned w = 0; w < block.warps.size(); w++)
+    block.warps[w] = {n - w * 32 >= 32 ? ~0u : (1u << (n - w * 32)) - 1, 0};
+  block.index = launch->block_index(at);
+  block.live = n;
+  block.exited = block.at_barrier = 0;
+
+  poison(block.arena, block.used + redzone);
+  block.variables.clear();
+  block.static_bytes = 0;
+  block.dynamic = block.arena + redzone;
+  unpoison(block.dynamic, grid.dynamic_shared);
+  fill_with_nan(block.dynamic, grid.dynamic_shared);
+  block.used = redzone + grid.dynamic_shared;
+  live += n;
+  return block;
+}
+
+void Worker::run_started() {
+  ready.clear();
+  sleepers.clear();
+  ready.reserve(live);
+  sleepers.reserve(live);
+  woken.reserve(live);
+  spare.reserve(fibers.size() + live);
+  fibers.reserve(fibers.size() + live);
+  bool down = options().seed == 1;  // the positions are in descending order already
+  for (size_t slot = last_live; slot-- > first_live;) {
+    Block& block = *blocks[slot];
+    for (unsigned i = 0; i < block.size; i++)
+      ready.push_back(&block.threads[down ? i : block.size - 1 - i]);
+  }
+  idle_rounds = 0;
+  rng = mix(mix(options().seed + (launch->number << 32)) + position) | 1;
+  go(pick());  // returns when no thread is left, or after a fault
+  current = nullptr;
+  if (!abandoned) return;
+  abandoned = false;
+  live = 0;
+  spare.clear();
+  for (auto& fiber : fibers) {
+    fiber->restart(fiber_main);
+    if (!tsan) spare.push_back(fiber.get());
+  }
+}
+
+void Worker::work(Launch& the_launch, int number) {
+  launch = &the_launch;
+  worker_number = number;
+  blockDim = launch->grid.threads;
+  gridDim = launch->grid.blocks;
+  const dim3& n = gridDim;
+  size_t count = size_t(n.x) * n.y * n.z;
+  auto& mark = launch->working_on[size_t(number)];
+  for (;;) {
+    mark = launch->next.load();  // not above what comes
+    position = launch->next++;
+    if (position >= count || launch->failed) break;
+    mark = position;
+    // TSan is to take two blocks for simultaneous, so they must not share their fibers.
+    first_live = tsan ? position % 2 : 0;
+    last_live = first_live + 1;
+    start_block(first_live, position);
+    run_started();
+  }
+  mark = SIZE_MAX;
+}
+
+void Worker::work_cooperatively(Launch& the_launch) {
+  launch = &the_launch;
+  blockDim = launch->grid.threads;
+  gridDim = launch->grid.blocks;
+  position = 0;
+  first_live = 0;
+  last_live = size_t(gridDim.x) * gridDim.y * gridDim.z;
+  for (size_t i = 0; i < last_live; i++) start_block(i, i);
+  run_started();
+}
+
+void Worker::join() {
+  for (auto& block : blocks) acquire(&block->end_sync);
+}
+
+void Worker::wait_for_turn() {
+  for (auto& other : launch->working_on)
+    while (other < position && !launch->failed) sched_yield();
+}
+
+Worker& Worker::mine() {
+  static thread_local Worker worker;
+  return worker;
+}
+
+void* Worker::shared_variable(const void* key, size_t bytes, const Site& site) {
+  Block& block = *current->block;
+  for (auto& variable : block.variables)
+    if (variable.key == key) return variable.memory;
+  block.static_bytes += bytes;
+  if (block.static_bytes > static_limit ||
+      block.static_bytes + launch->grid.dynamic_shared > shared_limit)
+    fail(site, "more shared memory than a block has");
+  size_t offset = (block.used + redzone + 15) / 16 * 16;
+  void* memory = block.arena + offset;
+  block.used = offset + bytes;
+  unpoison(memory, bytes);
+  fill_with_nan(memory, bytes);
+  block.variables.push_back({key, memory});
+  return memory;
+}
+
+// ---- grids
+
+bool run(const Grid& grid, const std::function<void()>& body) {
+  static std::atomic<uint64_t> launches = 0;
+  size_t blocks = size_t(grid.blocks.x) * grid.blocks.y * grid.blocks.z;
+  size_t threads = size_t(grid.threads.x) * grid.threads.y * grid.threads.z;
+  Launch launch{.grid = grid, .body = body, .number = launches++, .order = {}};
+  launch.working_on = std::vector<std::atomic<size_t>>(size_t(options().workers));
+  for (auto& position : launch.working_on) position = SIZE_MAX;
+  uint64_t seed = options().seed;
+  if (seed) {
+    launch.order.resize(blocks);
+    std::iota(launch.order.rbegin(), launch.order.rend(), 0);
+    uint64_t state = mix(seed) + launch.number;
+    for (size_t i = blocks; seed > 1 && i > 1; i--)
+      std::swap(launch.order[i - 1], launch.order[(state = mix(state)) % i]);
+  }
+  release(&launch.start_sync);
+  if (grid.cooperative) {
+    if (tsan && blocks * threads > 6000) {
+      std::fprintf(stderr,
+                   "simt: TSan allows 6,000 threads in a cooperative grid, not %zu: set "
+                   "SIMT_MULTIPROCESSORS lower\n",
+                   blocks * threads);
+      return false;
+    }
+    Worker::mine().work_cooperatively(launch);
+  } else if (options().workers > 1 && blocks > 1 && blocks * threads >= 2048) {
+#ifdef _OPENMP
+    concurrent = true;
+#pragma omp parallel num_threads(options().workers)
+    Worker::mine().work(launch, omp_get_thread_num());
+    concurrent = false;
+#endif
+  } else {
+    Worker::mine().work(launch, 0);
+  }
+  Worker::mine().join();
+  return !launch.failed;
+}
+
+const char* whereabouts() {
+  static char text[400];
+  if (!current) return "";
+  const uint3 &b = current->block->index, &t = current->index;
+  const Site& site = current->site;
+  std::snprintf(text, sizeof text, "block (%u,%u,%u), thread (%u,%u,%u)%s%.200s:%u", b.x, b.y, b.z,
+                t.x, t.y, t.z,
+                site.line() ? ", last barrier or shuffle at " : ", at no barrier yet ",
+                site.file_name(), unsigned(site.line()));
+  return text;
+}
+
+void fence() {
+  in_order();
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  release(&fence_sync);
+  acquire(&fence_sync);
+}
+void nap(const Site& site) { Worker::mine().nap(site); }
+void wait_for_turn() { Worker::mine().wait_for_turn(); }
+void* dynamic_shared() { return current->block->dynamic; }
+void* shared_variable(const void* key, size_t bytes, const Site& site) {
+  return Worker::mine().shared_variable(key, bytes, site);
+}
+void trap(const Site& site) { Worker::mine().fail(site, "__trap"); }
+
+}  // namespace simt
