@@ -10,6 +10,9 @@ namespace simt {
 /// Notes the calling thread's last error and returns it; prints `why` where there is more to say.
 cudaError_t failed(cudaError_t error, const char* why = nullptr);
 
+/// True for memory of cudaMallocHost.
+bool is_pinned(const void* p);
+
 /// One call of the API: holds the device's mutex; `error` is the sticky fault or a wrong stream.
 struct Call {
   Runtime& runtime = Runtime::get();

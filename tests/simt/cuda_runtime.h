@@ -59,6 +59,15 @@ const char* signature() {
   return __PRETTY_FUNCTION__;
 }
 
+/// Reports pageable host memory that a kernel is given a pointer to; false when it was.
+bool check_argument(const void* kernel, const void* pointer);
+template <class T>
+bool check_argument(const void* kernel, const T& value) {
+  if constexpr (std::is_pointer_v<T> && !std::is_function_v<std::remove_pointer_t<T>>)
+    return check_argument(kernel, static_cast<const void*>(value));
+  return true;
+}
+
 }  // namespace simt
 
 /// As NVIDIA's: launches `kernel` with `args` converted to its parameters.
@@ -68,6 +77,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
   auto address = reinterpret_cast<const void*>(kernel);
   simt::declare_kernel(address, simt::bind<P...>, simt::signature<P...>());
   return [&](P... values) {
+    if (!(simt::check_argument(address, values) && ...)) return cudaErrorIllegalAddress;
     void* pointers[] = {&values..., nullptr};
     return cudaLaunchKernelExC(config, address, pointers);
   }(std::forward<A>(args)...);

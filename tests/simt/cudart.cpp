@@ -23,14 +23,6 @@ std::map<const char*, size_t>& pinned_blocks() {
   return *blocks;
 }
 
-bool is_pinned(const void* p) {
-  auto& blocks = pinned_blocks();
-  auto block = blocks.upper_bound(static_cast<const char*>(p));
-  if (block == blocks.begin()) return false;
-  --block;
-  return static_cast<const char*>(p) < block->first + block->second;
-}
-
 bool on_device(const void* p) { return DeviceMemory::get().contains(p); }
 
 // What is wrong with a range an operation names, or null.
@@ -68,6 +60,15 @@ bool queue_copy(CUstream_st& stream, void* to, const void* from, size_t bytes) {
 }
 
 }  // namespace
+
+bool is_pinned(const void* p) {
+  auto& blocks = pinned_blocks();
+  auto block = blocks.upper_bound(static_cast<const char*>(p));
+  if (block == blocks.begin()) return false;
+  --block;
+  return static_cast<const char*>(p) < block->first + block->second;
+}
+
 }  // namespace simt
 
 extern "C" {
@@ -273,7 +274,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
   Call call(handle);
   if (call.error) return call.error;
   CUstream_st& stream = *call.stream;
-  if (event->capture && event->capture->graph) {
+  if (event->in_capture()) {
     if (stream.capture && stream.capture != event->capture)
       return failed(cudaErrorStreamCaptureMerge);
     stream.capture = event->capture;  // joins it
@@ -293,7 +294,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   Call call;
   if (call.error) return call.error;
-  if (event->capture) return event->capture->valid = false, failed(cudaErrorCapturedEvent);
+  if (event->in_capture()) return event->capture->valid = false, failed(cudaErrorCapturedEvent);
   if (event->task) call.runtime.finish(event->task);
   return call.runtime.fault;
 }
@@ -301,7 +302,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   Call call;
   if (call.error) return call.error;
-  if (event->capture) return event->capture->valid = false, failed(cudaErrorCapturedEvent);
+  if (event->in_capture()) return event->capture->valid = false, failed(cudaErrorCapturedEvent);
   call.runtime.step();
   if (call.runtime.fault) return call.runtime.fault;
   return !event->task || event->task->done ? cudaSuccess : failed(cudaErrorNotReady);

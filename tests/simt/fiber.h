@@ -97,7 +97,12 @@ struct Fiber {
     unpoison(stack, size);
     context = boost::context::detail::make_fcontext(stack + size - offset, size - offset, start);
 #ifdef SIMT_TSAN
-    if (tsan_fiber) __tsan_destroy_fiber(tsan_fiber);
+    if (tsan_fiber) {
+      void* self = __tsan_get_current_fiber();
+      __tsan_switch_to_fiber(tsan_fiber, 0);  // what it did happened before what follows here
+      __tsan_switch_to_fiber(self, 0);
+      __tsan_destroy_fiber(tsan_fiber);
+    }
     tsan_fiber = __tsan_create_fiber(0);
 #endif
   }

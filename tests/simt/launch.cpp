@@ -62,6 +62,15 @@ void declare_kernel(const void* address, Binder binder, const char* signature) {
       begin < end && end < all.size() ? "(" + all.substr(begin + 1, end - begin - 1) + ")" : "()";
 }
 
+bool check_argument(const void* kernel, const void* pointer) {
+  Call call;
+  if (!pointer || DeviceMemory::get().contains(pointer) || is_pinned(pointer)) return true;
+  failed(
+      cudaErrorIllegalAddress,
+      ("a pointer to host memory is an argument of kernel" + kernel_at(kernel).signature).c_str());
+  return false;
+}
+
 }  // namespace simt
 
 extern "C" {

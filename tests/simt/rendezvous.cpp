@@ -28,12 +28,6 @@ const char* name_of_wait(const Thread& t) {
   return t.state == State::asleep ? "__nanosleep" : name_of(t.op);
 }
 
-std::string hex(unsigned mask) {
-  char text[16];
-  std::snprintf(text, sizeof text, "0x%08x", mask);
-  return text;
-}
-
 // Calls f(lane) for every lane of the set.
 template <class F>
 void each_lane(unsigned lanes, F f) {
@@ -71,9 +65,8 @@ void Worker::resolve(Block& block, unsigned warp_number, unsigned mask, const Th
   each_lane(present, [&](unsigned i) {
     const Thread& t = lanes[i];
     if (t.op == first.op && t.mask == first.mask && same_place(t.site, first.site)) return;
-    fail(t.site, std::string(name_of(t.op)) + " with mask " + hex(t.mask) + " meets " +
-                     name_of(first.op) + " with mask " + hex(first.mask) + " at " +
-                     place(first.site));
+    fail(t.site, "%s with mask 0x%08x meets %s with mask 0x%08x at %s:%u", name_of(t.op), t.mask,
+         name_of(first.op), first.mask, first.site.file_name(), unsigned(first.site.line()));
   });
 
   uint64_t all = first.op == WarpOp::min ? ~uint64_t(0) : 0;
@@ -109,9 +102,8 @@ void Worker::resolve(Block& block, unsigned warp_number, unsigned mask, const Th
     if (t.op < WarpOp::index || t.op > WarpOp::exclusive_or) return;
     unsigned from = source_lane(t, i);
     if (!(present >> from & 1))
-      fail(t.site, std::string(name_of(t.op)) + " by lane " + std::to_string(i) + " reads lane " +
-                       std::to_string(from) + ", which " +
-                       (mask >> from & 1 ? "has exited" : "is not in mask " + hex(mask)));
+      fail(t.site, "%s with mask 0x%08x by lane %u reads lane %u, which %s", name_of(t.op), mask, i,
+           from, mask >> from & 1 ? "has exited" : "is not in the mask");
     t.result = lanes[from].value;
   });
 
@@ -134,8 +126,7 @@ uint64_t Worker::meet(WarpOp op, unsigned mask, uint64_t value, int argument, in
   unsigned lane = self.number % 32;
   Warp& warp = self.block->warps[self.number / 32];
   if (!(mask >> lane & 1))
-    fail(site, std::string(name_of(op)) + " by lane " + std::to_string(lane) + " with mask " +
-                   hex(mask) + ", which lacks it");
+    fail(site, "%s by lane %u with mask 0x%08x, which lacks it", name_of(op), lane, mask);
   self.op = op;
   self.mask = mask;
   self.value = value;
@@ -170,11 +161,12 @@ void Worker::release_barrier(Block& block) {
     if (!first) first = &t;
     votes += t.argument;
     if (!same_place(t.site, first->site))
-      fail(t.site, "threads meet in __syncthreads here and in another at " + place(first->site));
+      fail(t.site, "threads meet in __syncthreads here and in another at %s:%u",
+           first->site.file_name(), unsigned(first->site.line()));
   }
   if (block.exited)
-    fail(first->site, "__syncthreads after " + std::to_string(block.exited) + " of " +
-                          std::to_string(block.size) + " threads of the block have exited");
+    fail(first->site, "__syncthreads after %u of %u threads of the block have exited", block.exited,
+         block.size);
   Thread* freed[1024];
   int count = 0;
   for (unsigned i = 0; i < block.size; i++) {
@@ -227,30 +219,33 @@ void Worker::deadlock() {
   struct Group {
     const Thread* first;
     int count;
-  };
-  std::vector<Group> groups;
+  } groups[4];
+  int found = 0;
   for (size_t slot = first_live; slot < last_live; slot++) {
-    const Block& block = *blocks[slot];
+    Block& block = *blocks[slot];
     for (unsigned i = 0; i < block.size; i++) {
       const Thread& t = block.threads[i];
       if (t.state < State::at_barrier || t.state == State::done) continue;
-      auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
-        return g.first->state == t.state && same_place(g.first->site, t.site);
-      });
-      if (group == groups.end())
-        groups.push_back({&t, 1});
-      else
-        group->count++;
+      int g = 0;
+      while (g < found &&
+             (groups[g].first->state != t.state || !same_place(groups[g].first->site, t.site)))
+        g++;
+      if (g == 4) continue;
+      if (g == found) groups[found++] = {&t, 0};
+      groups[g].count++;
     }
   }
-  std::string text = "deadlock:";
-  for (size_t i = 0; i < groups.size() && i < 4; i++) {
+  char text[500] = "";
+  for (int i = 0, at = 0; i < found && at < 400; i++) {
     const Thread& t = *groups[i].first;
-    text += (i ? ", " : " ") + std::to_string(groups[i].count) + " threads wait in " +
-            name_of_wait(t) + (i ? " at " + place(t.site) : " here");
+    at += std::snprintf(text + at, sizeof text - size_t(at), "%s%d threads wait in %s",
+                        i ? ", " : "", groups[i].count, name_of_wait(t));
+    if (i)
+      at += std::snprintf(text + at, sizeof text - size_t(at), " at %s:%u", t.site.file_name(),
+                          unsigned(t.site.line()));
   }
-  current = const_cast<Thread*>(groups.at(0).first);
-  fail(current->site, text);
+  current = const_cast<Thread*>(groups[0].first);
+  fail(current->site, "deadlock: %s", text);
 }
 
 int block_barrier(Vote vote, bool predicate, const Site& site) {

@@ -66,6 +66,8 @@ struct CUevent_st {
   bool timed = true;
   std::shared_ptr<simt::Capture> capture;
   std::vector<size_t> captured_last;
+  /// True while the capture that recorded it goes on.
+  bool in_capture() const { return capture && capture->graph; }
 };
 
 namespace simt {

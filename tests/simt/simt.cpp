@@ -4,6 +4,7 @@
 
 #include <sched.h>
 
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
@@ -68,6 +69,7 @@ Block::Block() {
   if (arena == MAP_FAILED) throw std::bad_alloc();
   poison(arena, arena_size);
   variables.reserve(64);
+  if (asan) written.resize(arena_size);
 }
 
 Block::~Block() {
@@ -81,16 +83,11 @@ uint3 Launch::block_index(size_t position) const {
   return {unsigned(i % n.x), unsigned(i / n.x % n.y), unsigned(i / n.x / n.y)};
 }
 
-std::string place(const Site& site) {
-  return site.file_name() + (":" + std::to_string(site.line()));
-}
-
-void Launch::report(const Thread& thread, const Site& site, const std::string& what) {
+void Launch::report(const Thread& thread, const char* place, const char* what) {
   if (failed.exchange(true)) return;
   const uint3 &b = thread.block->index, &t = thread.index;
-  std::fprintf(stderr, "simt: %s: %s; block (%u,%u,%u), thread (%u,%u,%u) of kernel%s\n",
-               place(site).c_str(), what.c_str(), b.x, b.y, b.z, t.x, t.y, t.z,
-               grid.signature.c_str());
+  std::fprintf(stderr, "simt: %s: %s; block (%u,%u,%u), thread (%u,%u,%u) of kernel%s\n", place,
+               what, b.x, b.y, b.z, t.x, t.y, t.z, grid.signature.c_str());
 }
 
 // ---- which thread goes on
@@ -180,8 +177,18 @@ void Worker::nap(const Site& site) {
   go(pick());
 }
 
-void Worker::fail(const Site& site, const std::string& what) {
-  launch->report(*current, site, what);
+void Worker::fail(const Site& site, const char* format, ...) {
+  char place[300], what[500];
+  std::snprintf(place, sizeof place, "%s:%u", site.file_name(), unsigned(site.line()));
+  va_list values;
+  va_start(values, format);
+  std::vsnprintf(what, sizeof what, format, values);
+  va_end(values);
+  fail_at(place, what);
+}
+
+void Worker::fail_at(const char* place, const char* what) {
+  launch->report(*current, place, what);
   abandoned = true;
   Fiber* self = running;
   running = &home;
@@ -217,6 +224,7 @@ Block& Worker::start_block(size_t slot, size_t at) {
   block.exited = block.at_barrier = 0;
 
   poison(block.arena, block.used + redzone);
+  if (asan) std::fill_n(block.written.begin(), block.used, char(0));
   block.variables.clear();
   block.static_bytes = 0;
   block.dynamic = block.arena + redzone;

@@ -13,9 +13,10 @@ SIMT_FLAGS = -DRETORT_CUDA -DSIMT -I$(SIMT)
 SIMT_SELF  = simt rendezvous device_memory queue cudart launch
 
 SIMT_OBJ      = $(SIMT_SELF:%=$(SIMT_BUILD)/plain/%.o)
-SIMT_ASAN_OBJ = $(SIMT_SELF:%=$(SIMT_BUILD)/asan/%.o)
+SIMT_ASAN_OBJ = $(SIMT_SELF:%=$(SIMT_BUILD)/asan/%.o) $(SIMT_BUILD)/asan/uninitialised.o
 SIMT_TSAN_OBJ = $(SIMT_SELF:%=$(SIMT_BUILD)/tsan/%.o)
 SIMT_ASAN     = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SIMT_ASAN    += --param asan-instrumentation-with-call-threshold=0  # for uninitialised.cpp
 SIMT_TSAN     = -fsanitize=thread
 SIMT_BUGS     = $(SIMT_BUILD)/bugs $(SIMT_BUILD)/bugs-asan $(SIMT_BUILD)/bugs-tsan
 

@@ -52,6 +52,7 @@ struct Block {
   char* arena = nullptr;
   size_t used = 0, static_bytes = 0;  // of the arena
   char* dynamic = nullptr;
+  std::vector<char> written;  // which bytes of the arena were, under ASan
   std::vector<SharedVariable> variables;
 
   Block();
@@ -71,8 +72,8 @@ struct Launch {
   uint64_t start_sync = 0;                           // address for TSan
 
   uint3 block_index(size_t position) const;
-  /// Prints the kernel's first fault.
-  void report(const Thread& thread, const Site& site, const std::string& what);
+  /// Prints the kernel's first fault, at `place`, "file:line".
+  void report(const Thread& thread, const char* place, const char* what);
 };
 
 /// Runs blocks on the OS thread that calls.
@@ -94,8 +95,10 @@ class Worker {
   void nap(const Site& site);
   void* shared_variable(const void* key, size_t bytes, const Site& site);
   void wait_for_turn();
-  /// Abandons the launch.
-  [[noreturn]] void fail(const Site& site, const std::string& what);
+  /// Reports a fault of the current thread and abandons the launch. Allocates nothing: a thread
+  /// that never goes on frees nothing.
+  [[noreturn, gnu::format(printf, 3, 4)]] void fail(const Site& site, const char* format, ...);
+  [[noreturn]] void fail_at(const char* place, const char* what);
 
  private:
   Block& start_block(size_t slot, size_t position);
@@ -131,8 +134,6 @@ class Worker {
 /// The thread that runs on this OS thread, if any.
 extern constinit thread_local Thread* current;
 
-/// "file:line".
-std::string place(const Site& site);
 bool same_place(const Site& a, const Site& b);
 
 }  // namespace simt
