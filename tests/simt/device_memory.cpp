@@ -35,6 +35,25 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   sigaction(SIGSEGV, &previous, nullptr);  // and faults again
 }
 
+// Makes on_fault the handler, on a stack of its own, as a fiber's may have overflowed. Test
+// frameworks put theirs in its place, so this is repeated whenever the range closes.
+void install_handler() {
+  static char stack[64 << 10];
+  stack_t alternate{}, present;
+  alternate.ss_sp = stack;
+  alternate.ss_size = sizeof stack;
+  sigaltstack(nullptr, &present);
+  if (present.ss_flags & SS_DISABLE) sigaltstack(&alternate, nullptr);
+  struct sigaction action {
+  }, now;
+  sigaction(SIGSEGV, nullptr, &now);
+  if (now.sa_sigaction == on_fault) return;
+  previous = now;
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigaction(SIGSEGV, &action, nullptr);
+}
+
 }  // namespace
 
 DeviceMemory& DeviceMemory::get() {
@@ -51,16 +70,7 @@ DeviceMemory::DeviceMemory() {
   if (range == MAP_FAILED) throw std::bad_alloc();
   base = static_cast<char*>(range);
 
-  static char stack[64 << 10];  // a fiber's may have overflowed
-  stack_t alternate{}, present;
-  alternate.ss_sp = stack;
-  alternate.ss_size = sizeof stack;
-  sigaltstack(nullptr, &present);
-  if (present.ss_flags & SS_DISABLE) sigaltstack(&alternate, nullptr);
-  struct sigaction action {};
-  action.sa_sigaction = on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  sigaction(SIGSEGV, &action, &previous);
+  install_handler();
 }
 
 void DeviceMemory::set_protection(int protection) {
@@ -70,7 +80,9 @@ void DeviceMemory::open() {
   if (accesses++ == 0) set_protection(PROT_READ | PROT_WRITE);
 }
 void DeviceMemory::close() {
-  if (--accesses == 0) set_protection(PROT_NONE);
+  if (--accesses) return;
+  set_protection(PROT_NONE);
+  install_handler();
 }
 
 // A range of `span` bytes: the first gap that has them, else past the frontier.

@@ -9,7 +9,7 @@ CUDA      ?= /usr/local/cuda
 SIMT       = tests/simt
 SIMT_BUILD = $(BUILD)/simt
 SIMT_STD   = -std=c++20 -g -Wall -Wextra -Wno-unknown-pragmas -I. -MMD -MP
-SIMT_FLAGS = -DRETORT_CUDA -DSIMT -I$(SIMT)
+SIMT_FLAGS = -DRETORT_CUDA -DSIMT -DSIMT_BIN='"$(SIMT_BUILD)"' -I$(SIMT)
 SIMT_SELF  = simt rendezvous device_memory queue cudart launch
 
 SIMT_OBJ      = $(SIMT_SELF:%=$(SIMT_BUILD)/plain/%.o)
@@ -51,5 +51,22 @@ $(SIMT_BUILD)/bugs-asan: $(SIMT_BUGS_USE:%=$(SIMT_BUILD)/asan/use/%) $(SIMT_ASAN
 	$(CXX) $(SIMT_ASAN) $^ -lboost_context -o $@
 $(SIMT_BUILD)/bugs-tsan: $(SIMT_BUGS_USE:%=$(SIMT_BUILD)/tsan/use/%) $(SIMT_TSAN_OBJ)
 	$(CXX) $(SIMT_TSAN) $^ -lboost_context -o $@
+
+# The shim's own tests, and the check of its declarations against NVIDIA's.
+SIMT_TESTS = $(SIMT)/runtime.o $(SIMT)/planted.o tests/main.o
+$(SIMT_BUILD)/tests: $(SIMT_TESTS:%=$(SIMT_BUILD)/plain/use/%) $(SIMT_OBJ)
+	$(CXX) -fopenmp $^ -lboost_context -o $@
+$(SIMT_BUILD)/headers.ok: $(SIMT)/headers.cpp $(SIMT)/cudart_api.h
+	@mkdir -p $(@D)
+	$(CXX) -std=c++20 -Wall -fsyntax-only -I$(CUDA)/include $<
+	@touch $@
+ifneq ($(wildcard $(CUDA)/include/cuda_runtime_api.h),)
+simt-headers: $(SIMT_BUILD)/headers.ok  ## check the stand-in's declarations against NVIDIA's
+else
+simt-headers:
+	@echo "simt-headers: skipped, no CUDA toolkit here"
+endif
+simt-test: $(SIMT_BUILD)/tests $(SIMT_BUGS) simt-headers  ## the tests of the test device itself
+	$(SIMT_BUILD)/tests "[simt]"
 
 -include $(shell find $(SIMT_BUILD) -name '*.d' 2>/dev/null)
