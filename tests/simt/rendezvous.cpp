@@ -9,6 +9,7 @@
 namespace simt {
 
 bool same_place(const Site& a, const Site& b) {
+  if (!std::memcmp(&a, &b, sizeof a)) return true;  // mostly
   return a.line() == b.line() && a.column() == b.column() &&
          (a.file_name() == b.file_name() || !std::strcmp(a.file_name(), b.file_name()));
 }
@@ -34,6 +35,41 @@ void each_lane(unsigned lanes, F f) {
   for (; lanes; lanes &= lanes - 1) f(unsigned(std::countr_zero(lanes)));
 }
 
+// Gives each lane the vote or sum over all.
+void vote(Thread* lanes, unsigned present) {
+  WarpOp op = lanes[std::countr_zero(present)].op;
+  uint64_t all = op == WarpOp::min ? ~uint64_t(0) : 0;
+  each_lane(present, [&](unsigned i) {
+    uint64_t v = lanes[i].value;
+    switch (op) {
+      case WarpOp::ballot:
+      case WarpOp::any:
+      case WarpOp::all:
+        all |= v << i;
+        break;
+      case WarpOp::add:
+        all += v;
+        break;
+      case WarpOp::min:
+        all = std::min(all, v);
+        break;
+      case WarpOp::max:
+        all = std::max(all, v);
+        break;
+      default:
+        break;
+    }
+  });
+  if (op == WarpOp::any) all = all != 0;
+  if (op == WarpOp::all) all = all == present;
+  each_lane(present, [&](unsigned i) {
+    Thread& t = lanes[i];
+    t.result = all;
+    if (op == WarpOp::match)
+      each_lane(present, [&](unsigned j) { t.result |= uint64_t(lanes[j].value == t.value) << j; });
+  });
+}
+
 // The lane a shuffle reads from.
 unsigned source_lane(const Thread& t, unsigned lane) {
   int width = t.width, self = int(lane), first = self & ~(width - 1), from = self;
@@ -57,6 +93,17 @@ unsigned source_lane(const Thread& t, unsigned lane) {
 
 // ---- warps
 
+void Worker::shuffle(Thread* lanes, unsigned present, unsigned mask) {
+  each_lane(present, [&](unsigned i) {
+    Thread& t = lanes[i];
+    unsigned from = source_lane(t, i);
+    if (!(present >> from & 1))
+      fail(t.site, "%s with mask 0x%08x by lane %u reads lane %u, which %s", name_of(t.op), mask, i,
+           from, mask >> from & 1 ? "has exited" : "is not in the mask");
+    t.result = lanes[from].value;
+  });
+}
+
 void Worker::resolve(Block& block, unsigned warp_number, unsigned mask, const Thread* self) {
   Warp& warp = block.warps[warp_number];
   Thread* lanes = &block.threads[warp_number * 32];
@@ -69,43 +116,10 @@ void Worker::resolve(Block& block, unsigned warp_number, unsigned mask, const Th
          name_of(first.op), first.mask, first.site.file_name(), unsigned(first.site.line()));
   });
 
-  uint64_t all = first.op == WarpOp::min ? ~uint64_t(0) : 0;
-  each_lane(present, [&](unsigned i) {
-    uint64_t v = lanes[i].value;
-    switch (first.op) {
-      case WarpOp::ballot:
-      case WarpOp::any:
-      case WarpOp::all:
-        all |= v << i;
-        break;
-      case WarpOp::add:
-        all += v;
-        break;
-      case WarpOp::min:
-        all = std::min(all, v);
-        break;
-      case WarpOp::max:
-        all = std::max(all, v);
-        break;
-      default:
-        break;
-    }
-  });
-  if (first.op == WarpOp::any) all = all != 0;
-  if (first.op == WarpOp::all) all = all == present;
-
-  each_lane(present, [&](unsigned i) {
-    Thread& t = lanes[i];
-    t.result = all;
-    if (t.op == WarpOp::match)
-      each_lane(present, [&](unsigned j) { t.result |= uint64_t(lanes[j].value == t.value) << j; });
-    if (t.op < WarpOp::index || t.op > WarpOp::exclusive_or) return;
-    unsigned from = source_lane(t, i);
-    if (!(present >> from & 1))
-      fail(t.site, "%s with mask 0x%08x by lane %u reads lane %u, which %s", name_of(t.op), mask, i,
-           from, mask >> from & 1 ? "has exited" : "is not in the mask");
-    t.result = lanes[from].value;
-  });
+  if (first.op >= WarpOp::index && first.op <= WarpOp::exclusive_or)
+    shuffle(lanes, present, mask);
+  else if (first.op != WarpOp::sync)
+    vote(lanes, present);
 
   if (tsan && first.op == WarpOp::sync) {  // the only warp operation that orders memory
     each_lane(present, [&](unsigned i) { acquire(&lanes[i].sync); });
@@ -139,7 +153,7 @@ uint64_t Worker::meet(WarpOp op, unsigned mask, uint64_t value, int argument, in
   if ((warp.arrived & mask) == (mask & warp.live)) {
     resolve(*self.block, self.number / 32, mask, &self);
     self.state = State::ready;
-    if (options().seed) {  // else the last to arrive just goes on
+    if (seed) {  // else the last to arrive just goes on
       ready.push_back(&self);
       go(pick());
     }

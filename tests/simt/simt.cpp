@@ -101,7 +101,7 @@ void Worker::set_ready(Thread** threads, int count) {
   // The last of `ready` goes on first. With seed 0 a warp runs as far ahead of the others as it
   // can.
   for (int i = 0; i < count; i++) {
-    Thread* t = threads[options().seed == 1 ? i : count - 1 - i];
+    Thread* t = threads[seed == 1 ? i : count - 1 - i];
     if (t->state != State::fresh) t->state = State::ready;
     ready.push_back(t);
   }
@@ -120,7 +120,7 @@ void Worker::wake_sleepers() {
 Thread* Worker::pick() {
   if (ready.empty() && !sleepers.empty()) wake_sleepers();
   if (ready.empty()) return nullptr;
-  if (options().seed > 1) std::swap(ready.back(), ready[random() % ready.size()]);
+  if (seed > 1) std::swap(ready.back(), ready[random() % ready.size()]);
   Thread* next = ready.back();
   ready.pop_back();
   return next;
@@ -157,15 +157,26 @@ void Worker::fiber_main(boost::context::detail::transfer_t from) {
   Fiber::begin(from);
   Worker& worker = mine();
   for (;;) {
-    Block& block = *current->block;
-    acquire(&worker.launch->start_sync);
-    acquire(&block.end_sync);  // of the block that was here before
+    worker.synchronise_start();
     worker.launch->body();
-    release(&block.end_sync);
+    worker.synchronise_end();
     worker.finish();
     if (!tsan) worker.spare.push_back(worker.running);
     worker.go(worker.pick());
   }
+}
+
+// What TSan has to know of a thread's beginning and end. A fiber runs the same thread of many
+// blocks in turn, so only the first and last of them matter, except that shared memory is used
+// again.
+void Worker::synchronise_start() {
+  if (!tsan) return;
+  if (position < 2) acquire(&launch->start_sync);
+  if (launch->shared_used) acquire(&current->block->end_sync);
+}
+void Worker::synchronise_end() {
+  if (tsan && (launch->shared_used || launch->grid.cooperative || position + 2 >= launch->count))
+    release(&current->block->end_sync);
 }
 
 void Worker::nap(const Site& site) {
@@ -243,14 +254,15 @@ void Worker::run_started() {
   woken.reserve(live);
   spare.reserve(fibers.size() + live);
   fibers.reserve(fibers.size() + live);
-  bool down = options().seed == 1;  // the positions are in descending order already
+  seed = options().seed;
+  bool down = seed == 1;  // the positions are in descending order already
   for (size_t slot = last_live; slot-- > first_live;) {
     Block& block = *blocks[slot];
     for (unsigned i = 0; i < block.size; i++)
       ready.push_back(&block.threads[down ? i : block.size - 1 - i]);
   }
   idle_rounds = 0;
-  rng = mix(mix(options().seed + (launch->number << 32)) + position) | 1;
+  rng = mix(mix(seed + (launch->number << 32)) + position) | 1;
   go(pick());  // returns when no thread is left, or after a fault
   current = nullptr;
   if (!abandoned) return;
@@ -268,13 +280,11 @@ void Worker::work(Launch& the_launch, int number) {
   worker_number = number;
   blockDim = launch->grid.threads;
   gridDim = launch->grid.blocks;
-  const dim3& n = gridDim;
-  size_t count = size_t(n.x) * n.y * n.z;
   auto& mark = launch->working_on[size_t(number)];
   for (;;) {
     mark = launch->next.load();  // not above what comes
     position = launch->next++;
-    if (position >= count || launch->failed) break;
+    if (position >= launch->count || launch->failed) break;
     mark = position;
     // TSan is to take two blocks for simultaneous, so they must not share their fibers.
     first_live = tsan ? position % 2 : 0;
@@ -291,7 +301,7 @@ void Worker::work_cooperatively(Launch& the_launch) {
   gridDim = launch->grid.blocks;
   position = 0;
   first_live = 0;
-  last_live = size_t(gridDim.x) * gridDim.y * gridDim.z;
+  last_live = launch->count;
   for (size_t i = 0; i < last_live; i++) start_block(i, i);
   run_started();
 }
@@ -314,6 +324,7 @@ void* Worker::shared_variable(const void* key, size_t bytes, const Site& site) {
   Block& block = *current->block;
   for (auto& variable : block.variables)
     if (variable.key == key) return variable.memory;
+  if (tsan) launch->shared_used = true;
   block.static_bytes += bytes;
   if (block.static_bytes > static_limit ||
       block.static_bytes + launch->grid.dynamic_shared > shared_limit)
@@ -333,7 +344,8 @@ bool run(const Grid& grid, const std::function<void()>& body) {
   static std::atomic<uint64_t> launches = 0;
   size_t blocks = size_t(grid.blocks.x) * grid.blocks.y * grid.blocks.z;
   size_t threads = size_t(grid.threads.x) * grid.threads.y * grid.threads.z;
-  Launch launch{.grid = grid, .body = body, .number = launches++, .order = {}};
+  Launch launch{.grid = grid, .body = body, .number = launches++, .count = blocks, .order = {}};
+  launch.shared_used = grid.dynamic_shared > 0;
   launch.working_on = std::vector<std::atomic<size_t>>(size_t(options().workers));
   for (auto& position : launch.working_on) position = SIZE_MAX;
   uint64_t seed = options().seed;

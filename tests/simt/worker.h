@@ -65,9 +65,11 @@ struct Launch {
   const Grid& grid;
   const std::function<void()>& body;
   uint64_t number;               // of launches so far
+  size_t count;                  // of blocks
   std::vector<unsigned> order;   // of the blocks, empty when it is ascending
   std::atomic<size_t> next = 0;  // position to start
   std::atomic<bool> failed = false;
+  bool shared_used = false;                          // by any block so far
   std::vector<std::atomic<size_t>> working_on = {};  // position, by worker
   uint64_t start_sync = 0;                           // address for TSan
 
@@ -108,7 +110,10 @@ class Worker {
   Thread* pick();
   void wake_sleepers();
   void go(Thread* next);
+  void synchronise_start();
+  void synchronise_end();
   void finish();
+  void shuffle(Thread* lanes, unsigned present, unsigned mask);
   void resolve(Block& block, unsigned warp, unsigned mask, const Thread* self);
   void release_barrier(Block& block);
   void set_ready(Thread** threads, int count);
@@ -128,7 +133,7 @@ class Worker {
   int worker_number = 0;
   bool abandoned = false;
   int idle_rounds = 0;  // wake-ups of all sleepers since anything else happened
-  uint64_t rng = 1;
+  uint64_t seed = 0, rng = 1;
 };
 
 /// The thread that runs on this OS thread, if any.
