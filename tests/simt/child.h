@@ -36,5 +36,7 @@ struct Child {
     if (WIFSIGNALED(ended)) signal = WTERMSIG(ended);
     if (WIFEXITED(ended)) status = WEXITSTATUS(ended);
   }
+  /// By a signal, or by the report of ASan (1) or TSan (66).
+  bool died() const { return signal == SIGABRT || status == 1 || status == 66; }
   bool says(const std::string& text) const { return output.find(text) != std::string::npos; }
 };

@@ -13,6 +13,14 @@ namespace simt {
 
 struct Block;
 
+/// The next of a sequence of random numbers: splitmix64.
+inline uint64_t mix(uint64_t x) {
+  x += 0x9E3779B97F4A7C15u;
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+  return x ^ x >> 31;
+}
+
 enum class State : uint8_t { fresh, ready, at_barrier, at_warp, asleep, done };
 
 /// One CUDA thread.
