@@ -18,7 +18,7 @@ CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRE
 LDLIBS   = $(CUDA_LIBS) -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash
 
 PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
-           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3
+           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3 libboost-context-dev
 
 ROOMS = kernels engine losses models data distill
 ALL   = $(filter-out distill/main.cpp,$(wildcard $(ROOMS:%=%/*.cpp)))
@@ -29,7 +29,8 @@ TESTS = $(filter-out tests/cudnn/% tests/simt/%,$(wildcard tests/*.cpp tests/*/*
 BENCH = $(wildcard bench/*.cpp)
 DEVICE_SRC = $(shell grep -l 'kernels/launch.h\|engine/map.h\|__global__' $(ALL))
 
-.PHONY: all deps test demo bench cuda simt format check-format install clean help check-cuda
+.SECONDEXPANSION:
+.PHONY: all deps test demo bench cuda simt simt-check format check-format install clean help check-cuda
 all: deps $(BUILD)/retort  ## build the program, build/retort
 
 help:  ## this list
@@ -57,12 +58,12 @@ $(BUILD)/%.o: %.cpp | deps
 $(LIB): $(OBJ)
 	@rm -f $@
 	@ar rcs $@ $^
-$(BUILD)/retort: $(BUILD)/distill/main.o $(LIB)
-	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
-$(BUILD)/tests/run: $(TESTS:%.cpp=$(BUILD)/%.o) $(LIB)
-	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
-$(BUILD)/bench/run: $(BENCH:%.cpp=$(BUILD)/%.o) $(LIB)
-	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
+$(BUILD)/retort: $(BUILD)/distill/main.o $(LIB) $$(SHIM)
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+$(BUILD)/tests/run: $(TESTS:%.cpp=$(BUILD)/%.o) $(LIB) $$(SHIM)
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+$(BUILD)/bench/run: $(BENCH:%.cpp=$(BUILD)/%.o) $(LIB) $$(SHIM)
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -83,9 +84,17 @@ $(filter $(DEVICE_SRC:%.cpp=$(BUILD)/%.o),$(OBJ)): $(BUILD)/%.o: %.cpp | deps
 	@echo $(NVCC) -c $<
 	@$(NVCC) $(NVCCFLAGS) $(GENCODE) -MD -MF $(@:.o=.d) -c $< -o $@ 2>$(@:.o=.ptxas) || { cat $(@:.o=.ptxas); exit 1; }
 endif
-ifeq ($(DEVICE),simt)
-CXXFLAGS += -DRETORT_CUDA -DSIMT -Itests/simt
 include tests/simt/simt.mk
+# A sanitizer sees one thread of the system: OpenMP's are not its own.
+ifeq ($(DEVICE),simt)
+CXXFLAGS += $(SIMT_FLAGS)
+SHIM = $($(if $(SANITIZE),SIMT_$(SANITIZE)_OBJ,SIMT_OBJ))
+CUDA_LIBS = -lboost_context
+ifdef SANITIZE
+OPT = -O1 -g
+CXXFLAGS := $(filter-out -fopenmp,$(CXXFLAGS)) -fopenmp-simd $(SIMT_$(SANITIZE))
+LDFLAGS += $(SIMT_$(SANITIZE))
+endif
 endif
 cuda:  ## build/cuda/retort, which has the CUDA backend (CUDA= where the toolkit is)
 	@[ -x "$(NVCC)" ] || { echo "make cuda: no nvcc found; install the CUDA toolkit, or say where it is: make cuda CUDA=/path"; exit 1; }
@@ -95,8 +104,17 @@ check-cuda: cuda cudnn-check  ## spills, registers, wide loads, roofline of the 
 	@tests/cuda/check_program $(BUILD)/cuda/retort
 include tests/cudnn/cudnn.mk
 simt:  ## run the tests of the CUDA backend on the CPU, in build/simt
-	@$(MAKE) --no-print-directory DEVICE=simt BUILD=$(BUILD)/simt $(BUILD)/simt/tests/run
-	$(BUILD)/simt/tests/run [cuda]
+	@$(MAKE) --no-print-directory DEVICE=simt BUILD=$(BUILD)/simt OPT=-O2 $(BUILD)/simt/tests/run
+	$(BUILD)/simt/tests/run "[cuda]"
+# Further thread orders with poisoned memory, and the sanitizers.
+SEEDS ?= 1 5 6 7
+simt-check: simt simt-test  ## the shim's own tests; the CUDA tests in further thread orders and under sanitizers
+	@for s in $(SEEDS); do echo "SIMT_SEED=$$s"; \
+	  SIMT_SEED=$$s RETORT_MEMORY_CACHE=off $(BUILD)/simt/tests/run "[cuda][small]" || exit 1; done
+	@for s in ASAN TSAN; do \
+	  $(MAKE) --no-print-directory DEVICE=simt SANITIZE=$$s BUILD=$(BUILD)/$$s $(BUILD)/$$s/tests/run || exit 1; \
+	  for k in 0 $(SEEDS); do echo "$$s, SIMT_SEED=$$k"; \
+	    SIMT_SEED=$$k RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1 $(BUILD)/$$s/tests/run "[cuda][small]" || exit 1; done; done
 
 test: deps $(BUILD)/tests/run $(BUILD)/retort  ## build and pass every test
 	$(BUILD)/tests/run

@@ -7,7 +7,7 @@ BUILD     ?= build
 CXX       ?= g++
 CUDA      ?= /usr/local/cuda
 SIMT       = tests/simt
-SIMT_BUILD = $(BUILD)/simt
+SIMT_BUILD = $(BUILD)/shim
 SIMT_STD   = -std=c++20 -g -Wall -Wextra -Wno-unknown-pragmas -I. -MMD -MP
 SIMT_FLAGS = -DRETORT_CUDA -DSIMT -DSIMT_BIN='"$(SIMT_BUILD)"' -I$(SIMT)
 SIMT_SELF  = simt worker rendezvous device_memory queue cudart launch
