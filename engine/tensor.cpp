@@ -14,8 +14,10 @@ std::string text(const std::vector<int>& shape) {
 
 size_t size_of(Dtype dtype) { return dtype == Dtype::f64 ? 8 : dtype == Dtype::bf16 ? 2 : 4; }
 const char* name_of(Dtype dtype) {
-  const char* names[] = {"f32", "f64", "bf16", "i32"};
-  return names[int(dtype)];
+  return dtype == Dtype::f32    ? "f32"
+         : dtype == Dtype::f64  ? "f64"
+         : dtype == Dtype::bf16 ? "bf16"
+                                : "i32";
 }
 
 Storage::Storage(Device device, size_t bytes)

@@ -43,8 +43,8 @@ GradResult check_model(const std::string& preset) {
       std::copy_n(x[size_t(i)].data<double>(), x[size_t(i)].size(), p.value.data<double>());
       // Orders below 0 come after every operator, and each is its own.
       *p.value.node = Node{
-          "copy", -1 - i,       {x[size_t(i)].node}, [](const Tensor& dy) { return Grads{dy}; },
-          {},     p.value.shape};
+          "copy", -1 - i,        {x[size_t(i)].node}, [](const Tensor& dy) { return Grads{dy}; },
+          {},     p.value.shape, p.value.dtype};
       i++;
     }
     Pass pass;
