@@ -31,19 +31,26 @@ PRODUCTS(bf16, bf16)
 PRODUCTS(bf16, float)
 
 template <class T>
-void cuda_attention_forward(const AttentionArgs<T>&, T*, T*) {
+void cuda_attention_forward(const AttentionArgs<T>&, T*, Real<T>*) {
   no_cuda();
 }
 template <class T>
-void cuda_attention_backward(const AttentionArgs<T>&, const T*, const T*, const T*, T*, T*, T*,
-                             T*) {
+void cuda_attention_backward(const AttentionArgs<T>&, const T*, const Real<T>*, const T*, T*, T*,
+                             T*, T*, Real<T>*) {
   no_cuda();
 }
-template void cuda_attention_forward(const AttentionArgs<float>&, float*, float*);
-template void cuda_attention_forward(const AttentionArgs<double>&, double*, double*);
-template void cuda_attention_backward(const AttentionArgs<float>&, const float*, const float*,
-                                      const float*, float*, float*, float*, float*);
-template void cuda_attention_backward(const AttentionArgs<double>&, const double*, const double*,
-                                      const double*, double*, double*, double*, double*);
+template <class T>
+size_t cuda_attention_scratch(const AttentionArgs<T>&, bool) {
+  no_cuda();
+}
+#define RETORT_ATTENTION(T)                                                                \
+  template void cuda_attention_forward(const AttentionArgs<T>&, T*, Real<T>*);             \
+  template void cuda_attention_backward(const AttentionArgs<T>&, const T*, const Real<T>*, \
+                                        const T*, T*, T*, T*, T*, Real<T>*);               \
+  template size_t cuda_attention_scratch(const AttentionArgs<T>&, bool);
+RETORT_ATTENTION(float)
+RETORT_ATTENTION(double)
+RETORT_ATTENTION(bf16)
+#undef RETORT_ATTENTION
 
 }  // namespace retort
