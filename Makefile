@@ -18,18 +18,19 @@ CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRE
 LDLIBS   = $(CUDA_LIBS) -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash
 
 PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
-           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3
+           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3 libboost-context-dev
 
 ROOMS = kernels engine losses models data distill
 ALL   = $(filter-out distill/main.cpp,$(wildcard $(ROOMS:%=%/*.cpp)))
-SRC   = $(filter-out $(if $(filter cpu,$(DEVICE)),%_cuda.cpp,kernels/cpu_only.cpp),$(ALL))
+SRC   = $(filter-out $(if $(filter cpu,$(DEVICE)),%_cuda.cpp %_cudnn.cpp,kernels/cpu_only.cpp),$(ALL))
 OBJ   = $(SRC:%.cpp=$(BUILD)/%.o)
 LIB   = $(BUILD)/libretort.a
-TESTS = $(wildcard tests/*.cpp tests/*/*.cpp)
+TESTS = $(filter-out tests/cudnn/% tests/simt/%,$(wildcard tests/*.cpp tests/*/*.cpp))
 BENCH = $(wildcard bench/*.cpp)
 DEVICE_SRC = $(shell grep -l 'kernels/launch.h\|engine/map.h\|__global__' $(ALL))
 
-.PHONY: all deps test demo bench cuda simt format check-format install clean help nvcc-check
+.SECONDEXPANSION:
+.PHONY: all deps test demo bench cuda simt simt-check format check-format install clean help check-cuda
 all: deps $(BUILD)/retort  ## build the program, build/retort
 
 help:  ## this list
@@ -57,12 +58,12 @@ $(BUILD)/%.o: %.cpp | deps
 $(LIB): $(OBJ)
 	@rm -f $@
 	@ar rcs $@ $^
-$(BUILD)/retort: $(BUILD)/distill/main.o $(LIB)
-	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
-$(BUILD)/tests/run: $(TESTS:%.cpp=$(BUILD)/%.o) $(LIB)
-	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
-$(BUILD)/bench/run: $(BENCH:%.cpp=$(BUILD)/%.o) $(LIB)
-	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
+$(BUILD)/retort: $(BUILD)/distill/main.o $(LIB) $$(SHIM)
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+$(BUILD)/tests/run: $(TESTS:%.cpp=$(BUILD)/%.o) $(LIB) $$(SHIM)
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+$(BUILD)/bench/run: $(BENCH:%.cpp=$(BUILD)/%.o) $(LIB) $$(SHIM)
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -71,7 +72,8 @@ CUDA  ?= $(patsubst %/bin/nvcc,%,$(firstword $(shell command -v nvcc 2>/dev/null
 NVCC   = $(CUDA)/bin/nvcc
 ARCHS ?= 80 90 100
 NVCCFLAGS = -x cu -std=c++20 -O3 -DRETORT_CUDA -I. -I$(BUILD) -Werror all-warnings -Xcompiler -Wno-unknown-pragmas \
-            -Xcompiler "-march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast"
+            -Xcompiler "-march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast" \
+            -Xcompiler -Wno-free-nonheap-object -Xptxas -v --compress-mode=none
 GENCODE = $(foreach a,$(ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
           -gencode arch=compute_$(lastword $(ARCHS)),code=compute_$(lastword $(ARCHS))
 ifeq ($(DEVICE),cuda)
@@ -79,33 +81,43 @@ CXXFLAGS += -DRETORT_CUDA -isystem $(CUDA)/include
 CUDA_LIBS = -L$(CUDA)/lib64 -Wl,-rpath,$(CUDA)/lib64 -lcublasLt -lcudart_static -lpthread -ldl -lrt
 $(filter $(DEVICE_SRC:%.cpp=$(BUILD)/%.o),$(OBJ)): $(BUILD)/%.o: %.cpp | deps
 	@mkdir -p $(@D)
-	$(NVCC) $(NVCCFLAGS) $(GENCODE) -MD -MF $(@:.o=.d) -c $< -o $@
+	@echo $(NVCC) -c $<
+	@$(NVCC) $(NVCCFLAGS) $(GENCODE) -MD -MF $(@:.o=.d) -c $< -o $@ 2>$(@:.o=.ptxas) || { cat $(@:.o=.ptxas); exit 1; }
 endif
-ifeq ($(DEVICE),simt)
-CXXFLAGS += -DRETORT_CUDA -DSIMT -Itests/simt
 include tests/simt/simt.mk
+# A sanitizer sees one thread of the system: OpenMP's are not its own.
+ifeq ($(DEVICE),simt)
+CXXFLAGS += $(SIMT_FLAGS)
+SHIM = $($(if $(SANITIZE),SIMT_$(SANITIZE)_OBJ,SIMT_OBJ))
+CUDA_LIBS = -lboost_context
+ifdef SANITIZE
+OPT = -O1 -g
+CXXFLAGS := $(filter-out -fopenmp,$(CXXFLAGS)) -fopenmp-simd $(SIMT_$(SANITIZE))
+LDFLAGS += $(SIMT_$(SANITIZE))
+endif
 endif
 cuda:  ## build/cuda/retort, which has the CUDA backend (CUDA= where the toolkit is)
 	@[ -x "$(NVCC)" ] || { echo "make cuda: no nvcc found; install the CUDA toolkit, or say where it is: make cuda CUDA=/path"; exit 1; }
 	@$(MAKE) --no-print-directory DEVICE=cuda BUILD=$(BUILD)/cuda all
+check-cuda: cuda cudnn-check  ## spills, registers, wide loads, roofline of the kernels; cuDNN's plans; the program
+	@tests/cuda/check.py $(BUILD)/cuda
+	@tests/cuda/check_program $(BUILD)/cuda/retort
+include tests/cudnn/cudnn.mk
 simt:  ## run the tests of the CUDA backend on the CPU, in build/simt
-	@$(MAKE) --no-print-directory DEVICE=simt BUILD=$(BUILD)/simt $(BUILD)/simt/tests/run
-	$(BUILD)/simt/tests/run [cuda]
+	@$(MAKE) --no-print-directory DEVICE=simt BUILD=$(BUILD)/simt OPT=-O2 $(BUILD)/simt/tests/run
+	$(BUILD)/simt/tests/run "[cuda]"
+# Further thread orders with poisoned memory, and the sanitizers.
+SEEDS ?= 1 5 6 7
+simt-check: simt simt-test  ## the shim's own tests; the CUDA tests in further thread orders and under sanitizers
+	@for s in $(SEEDS); do echo "SIMT_SEED=$$s"; \
+	  SIMT_SEED=$$s RETORT_MEMORY_CACHE=off $(BUILD)/simt/tests/run "[cuda][small]" || exit 1; done
+	@for s in ASAN TSAN; do \
+	  $(MAKE) --no-print-directory DEVICE=simt SANITIZE=$$s BUILD=$(BUILD)/$$s $(BUILD)/$$s/tests/run || exit 1; \
+	  for k in 0 $(SEEDS); do echo "$$s, SIMT_SEED=$$k"; \
+	    SIMT_SEED=$$k RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1 $(BUILD)/$$s/tests/run "[cuda][small]" || exit 1; done; done
 
-test: deps $(BUILD)/tests/run $(BUILD)/retort nvcc-check  ## build and pass every test
+test: deps $(BUILD)/tests/run $(BUILD)/retort  ## build and pass every test
 	$(BUILD)/tests/run
-
-# Where nvcc is found every operator, loss and row-kernel file must compile for the GPU, warnings being errors.
-NVCC_OBJ = $(DEVICE_SRC:%.cpp=$(BUILD)/nvcc/%.o)
-$(BUILD)/nvcc/%.o: %.cpp | deps
-	@mkdir -p $(@D)
-	$(NVCC) $(NVCCFLAGS) -arch=sm_90 -MD -MF $(@:.o=.d) -c $< -o $@
-ifeq ($(CUDA),)
-nvcc-check:  ## compile the kernels for CUDA where nvcc is found
-	@echo "nvcc-check: skipped, no nvcc here"
-else
-nvcc-check: $(NVCC_OBJ)  ## compile the kernels for CUDA where nvcc is found
-endif
 
 data/sets/l10n-en-ro: | deps
 	data/get l10n-en-ro
