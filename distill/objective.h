@@ -8,10 +8,12 @@ namespace retort {
 
 /// What one update did.
 struct UpdateResult {
-  double loss = 0;   ///< weighted sum of the terms
-  long tokens = 0;   ///< valid label positions of the gold batches
-  long sampled = 0;  ///< tokens sampled for the update
+  std::vector<Tensor> losses;  ///< of each forward pass, one number on the device
+  long tokens = 0;             ///< valid label positions of the gold batches
+  long sampled = 0;            ///< tokens sampled for the update
   double sample_seconds = 0;
+  /// Weighted sum of the terms. Waits for the device.
+  double loss() const;
 };
 
 class Objective {
