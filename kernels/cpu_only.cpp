@@ -2,6 +2,7 @@
 #include "kernels/attention.h"
 #include "kernels/bf16.h"
 #include "kernels/gemm.h"
+#include "kernels/graph.h"
 
 namespace retort {
 
@@ -14,6 +15,8 @@ void cuda_free(void*) { no_cuda(); }
 void cuda_copy(Device, void*, Device, const void*, size_t) { no_cuda(); }
 void cuda_zero(void*, size_t) { no_cuda(); }
 void cuda_synchronize() { no_cuda(); }
+bool Graph::cuda_graph_run(void**, const std::function<void()>&) { no_cuda(); }
+void Graph::cuda_graph_free(void*) {}
 
 template <class T>
 void cuda_gemm(const Gemm&, const T*, const T*, T*) {
