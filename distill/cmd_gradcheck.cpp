@@ -27,7 +27,7 @@ int check(const std::string& loss, bool json) {
   std::vector<std::pair<std::string, double>> worst;
   for (const GradCase& c : cases) {
     std::string family = c.name.substr(0, c.name.find(' '));
-    double error = c.run().error;
+    double error = c.run(Device::cpu).error;
     auto row =
         std::find_if(worst.begin(), worst.end(), [&](const auto& w) { return w.first == family; });
     if (row == worst.end()) row = worst.insert(row, {family, 0});

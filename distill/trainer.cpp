@@ -187,7 +187,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     try {
       parameters.zero_grads();
       r = objective.accumulate(model, batches, pairs, at.step);
-      if (std::isfinite(r.loss)) norm = clip_grad_norm(parameters, t.clip);
+      if (std::isfinite(r.loss)) norm = clip_grad_norm(parameters, t.clip).item();
       if (!std::isfinite(r.loss) || !std::isfinite(norm)) not_finite(r.loss, parameters);
     } catch (const std::exception& e) {
       progress.finish();
