@@ -80,8 +80,7 @@ void compute(const Arguments& a) {
   if (std::filesystem::equivalent(a.in, a.out, none))
     throw std::runtime_error(a.out + ": is the input; name another file for --out");
   DivergenceName name = name_of(a);
-  if (a.device == "cuda" && !cuda_missing().empty()) no_cuda();
-  Device device = a.device == "cuda" ? Device::cuda : Device::cpu;
+  Device device = available_device(a.device);
   TensorFile file = load_safetensors(a.in);
   Dtype dtype = a.dtype == "f64" ? Dtype::f64 : Dtype::f32;
   Tensor teacher = logits(file, a.in, "teacher", dtype, device),
@@ -128,9 +127,7 @@ void add_loss_command(CLI::App& app) {
   c->add_option("--dtype", a->dtype, "What is computed in")
       ->check(CLI::IsMember({"f32", "f64"}))
       ->capture_default_str();
-  c->add_option("--device", a->device, "What computes")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
+  add_device_option(*c, a->device, "What computes")->capture_default_str();
   c->add_option("--in", a->in,
                 "safetensors: teacher and student [N,V], mask [N] (optional; non-zero = kept)")
       ->required();

@@ -41,8 +41,17 @@ void add_recipe_arguments(CLI::App& command, RecipeArguments& a) {
       .add_option("overrides", a.overrides,
                   "Keys of the recipe, over the file: student.model.layers=2")
       ->type_name("KEY=VALUE");
-  command.add_option("--device", a.device, "cpu or cuda, over the recipe's")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
+  add_device_option(command, a.device, "Over the recipe's");
+}
+
+CLI::Option* add_device_option(CLI::App& command, std::string& device, const std::string& what) {
+  return command.add_option("--device", device, what)->check(CLI::IsMember({"cpu", "cuda"}));
+}
+
+Device available_device(const std::string& name) {
+  if (name != "cuda") return Device::cpu;
+  if (!cuda_missing().empty()) no_cuda();
+  return Device::cuda;
 }
 
 Recipe load_recipe(const RecipeArguments& a) {

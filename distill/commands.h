@@ -23,6 +23,9 @@ struct RecipeArguments {
   std::string device;  ///< "": the recipe's
 };
 void add_recipe_arguments(CLI::App& command, RecipeArguments& arguments);
+CLI::Option* add_device_option(CLI::App& command, std::string& device, const std::string& what);
+/// The device of this name; throws, saying why, where it cannot be used here.
+Device available_device(const std::string& name);
 /// The recipe that is asked for.
 Recipe load_recipe(const RecipeArguments& arguments);
 

@@ -94,7 +94,8 @@ Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
 }
 
 Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor& teacher,
-                          const Batch& b, double total_rows, double total_sequences) const {
+                          const Batch& b, double total_rows, double total_sequences,
+                          bool check) const {
   if (layout_ == Layout::classify && b.labels.empty()) {  // regression: mean squared error
     Tensor y = Tensor::from(std::vector<double>(b.values.begin(), b.values.end()), {b.size, 1},
                             student.dtype, student.device());
@@ -110,7 +111,7 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor&
     losses = cross_entropy(logits, Tensor::from(b.labels, {n}, device), smoothing_);
   } else {
     DivergenceOptions o;
-    o.temperature = term.temperature;
+    o.temperature = term.temperature, o.check = check;
     o.mask = Tensor::from(valid, {n}, device);
     losses = divergence(parse_divergence(term.loss), reshape(teacher, {n, vocab}), logits, o);
   }
@@ -124,8 +125,14 @@ double UpdateResult::loss() const {
   return std::accumulate(x.begin(), x.end(), 0.0);
 }
 
+Tensor UpdateResult::watch() const {
+  NoGrad quiet;
+  return scale(sum(concat(losses, 0)).to(Dtype::f64), 0);
+}
+
 UpdateResult Objective::accumulate(Model& student, const std::vector<Batch>& batches,
-                                   const std::vector<TokenPair>& pairs, long step) const {
+                                   const std::vector<TokenPair>& pairs, long step,
+                                   bool check) const {
   UpdateResult result;
   std::set<std::string> writers;
   for (const Term& t : terms_) writers.insert(t.on);
@@ -166,7 +173,7 @@ UpdateResult Objective::accumulate(Model& student, const std::vector<Batch>& bat
       Tensor logits = student.forward(in, pass).logits, loss;
       for (const Term& t : terms_) {
         if (t.on != writer) continue;
-        Tensor l = loss_of(t, logits, teacher_logits, b, rows[writer], sequences);
+        Tensor l = loss_of(t, logits, teacher_logits, b, rows[writer], sequences, check);
         loss = loss.defined() ? loss + l : l;
       }
       backward(loss);

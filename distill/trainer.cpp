@@ -188,8 +188,12 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     try {
       parameters.zero_grads();
       r = objective.accumulate(model, batches, pairs, at.step);
-      loss = r.loss();
-      if (std::isfinite(loss)) norm = clip_grad_norm(parameters, t.clip);
+      Tensor gradient = clip_grad_norm(parameters, t.clip);
+      optimizer->step(rate, gradient + r.watch());
+      // All is asked for; from here on the host waits for the device.
+      loss = r.loss(), norm = gradient.item();
+      if (!std::isfinite(loss))  // once more, to say why
+        objective.accumulate(model, batches, pairs, at.step, true);
       if (!std::isfinite(loss) || !std::isfinite(norm)) not_finite(loss, parameters);
     } catch (const std::exception& e) {
       progress.finish();
@@ -200,7 +204,6 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
           fs::exists(checkpoint) ? "the last good checkpoint is kept"
                                  : "no checkpoint was written yet"));
     }
-    optimizer->step(rate);
     at.step++;
     double seconds = seconds_since(began);
     at.tokens += double(r.tokens), at.seconds += seconds;

@@ -13,10 +13,10 @@ Heads heads_of(const Tensor& x) { return {x.strides[0], x.strides[1], x.strides[
 
 template <class T>
 AttentionArgs<T> arguments(const Tensor& q, const Tensor& k, const Tensor& v, const Attention& o) {
-  AttentionArgs<T> a{q.dim(0),    q.dim(1),    k.dim(1),    q.dim(2),         k.dim(2),
-                     q.dim(3),    q.data<T>(), k.data<T>(), v.data<T>(),      heads_of(q),
-                     heads_of(k), heads_of(v), nullptr,     nullptr,          0,
-                     o.causal,    o.step,      T(o.scale),  float(o.dropout), o.key};
+  AttentionArgs<T> a{q.dim(0),    q.dim(1),    k.dim(1),         q.dim(2),         k.dim(2),
+                     q.dim(3),    q.data<T>(), k.data<T>(),      v.data<T>(),      heads_of(q),
+                     heads_of(k), heads_of(v), nullptr,          nullptr,          0,
+                     o.causal,    o.step,      Real<T>(o.scale), float(o.dropout), o.key};
   if (o.lengths.defined()) a.lengths = o.lengths.data<int>();
   if (o.bias.defined()) a.bias = o.bias.data<T>();
   if (o.bias.defined() && o.bias.rank() == 3) a.bias_batch = o.bias.strides[0];
@@ -55,19 +55,23 @@ Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
   if (o.scale == 0) o.scale = 1 / std::sqrt(double(q.dim(3)));
   if (o.lengths.defined()) o.lengths = contiguous(o.lengths);
   if (o.bias.defined()) o.bias = contiguous(o.bias.detach());
-  Tensor y(q.shape, q.dtype, q.device()), log_sum({B, H, T_}, q.dtype, q.device());
-  dispatch_real(q.dtype, [&]<class T>(T) {
-    attention_forward(q.device(), arguments<T>(q, k, v, o), y.data<T>(), log_sum.data<T>());
+  Tensor y(q.shape, q.dtype, q.device()), log_sum({B, H, T_}, real_of(q.dtype), q.device());
+  dispatch(q.dtype, [&]<class T>(T) {
+    attention_forward(q.device(), arguments<T>(q, k, v, o), y.data<T>(), log_sum.data<Real<T>>());
   });
   return record(
       "attention", y, {q, k, v, options.bias},
       [q = q.detach(), k = k.detach(), v = v.detach(), o, y, log_sum](const Tensor& dy_in) {
         Tensor dy = contiguous(dy_in), dq = q.like(), dk = k.like(), dv = v.like(), dbias;
         if (o.bias.defined()) dbias = o.bias.like();
-        dispatch_real(q.dtype, [&]<class T>(T) {
-          attention_backward(q.device(), arguments<T>(q, k, v, o), y.data<T>(), log_sum.data<T>(),
-                             dy.data<T>(), dq.data<T>(), dk.data<T>(), dv.data<T>(),
-                             dbias.defined() ? dbias.data<T>() : nullptr);
+        dispatch(q.dtype, [&]<class T>(T) {
+          AttentionArgs<T> a = arguments<T>(q, k, v, o);
+          size_t numbers = attention_scratch(q.device(), a, dbias.defined());
+          Storage scratch(q.device(), numbers * sizeof(Real<T>));
+          attention_backward(q.device(), a, y.data<T>(), log_sum.data<Real<T>>(), dy.data<T>(),
+                             dq.data<T>(), dk.data<T>(), dv.data<T>(),
+                             dbias.defined() ? dbias.data<T>() : nullptr,
+                             static_cast<Real<T>*>(scratch.data));
         });
         return Grads{dq, dk, dv, dbias};
       });

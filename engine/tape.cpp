@@ -19,6 +19,7 @@ void arrive(Node& node, const Tensor& gradient) {
                                            " with shape " + text(node.shape));
   Tensor g = cast(gradient, node.order == 0 ? real_of(node.dtype) : node.dtype);
   if (node.order == 0) {
+    MemoryScope scope(MemoryClass::gradients);
     if (!node.grad.defined()) node.grad = Tensor::zeros(g.shape, g.dtype, g.device());
     add_in_place(node.grad, g);
   } else {
@@ -31,11 +32,14 @@ void arrive(Node& node, const Tensor& gradient) {
 NoGrad::NoGrad() { quiet++; }
 NoGrad::~NoGrad() { quiet--; }
 
+bool recorded(const std::vector<Tensor>& inputs) {
+  return !quiet &&
+         std::any_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return bool(x.node); });
+}
+
 Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, Backward back) {
   y.node = nullptr;
-  if (quiet ||
-      std::none_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return bool(x.node); }))
-    return y;
+  if (!recorded(inputs)) return y;
   std::vector<std::shared_ptr<Node>> nodes;
   for (const Tensor& x : inputs) nodes.push_back(x.node);
   y.node = std::make_shared<Node>(
@@ -51,6 +55,7 @@ Tensor parameter(Tensor x) {
 Tensor grad(const Tensor& parameter) {
   ENSURE(parameter.node, "grad: this tensor wants no gradient");
   Tensor& g = parameter.node->grad;
+  MemoryScope scope(MemoryClass::gradients);
   if (!g.defined())
     g = Tensor::zeros(parameter.shape, real_of(parameter.dtype), parameter.device());
   return g;

@@ -2,6 +2,7 @@
 // per head, the scores of one tile at a time. Backward computes them again from Q, K and the
 // log-sum-exp of each row.
 #pragma once
+#include "kernels/bf16.h"
 #include "kernels/device.h"
 #include "kernels/random.h"
 
@@ -23,26 +24,33 @@ struct AttentionArgs {
   size_t bias_batch;  // distance between the biases of two sequences; 0: all share one
   bool causal;        // query i sees keys j <= i + (S - T)
   bool step;          // a decoding step: few queries, so K and V are read where they lie
-  T scale;
+  Real<T> scale;
   float dropout;
   RandomKey key;
 };
 
-/// out (B, T, H, D) and log_sum (B, H, T), both contiguous.
+/// out (B, T, H, D) and log_sum (B, H, T), both contiguous. log_sum is inf, and out zero, where a
+/// query sees no key.
 template <class T>
-void attention_forward(Device device, const AttentionArgs<T>& args, T* out, T* log_sum);
+void attention_forward(Device device, const AttentionArgs<T>& args, T* out, Real<T>* log_sum);
 
 /// Gradients, contiguous: dq (B, T, H, D), dk and dv (B, S, K, D), dbias of the bias's shape or
-/// null. dout is contiguous (B, T, H, D).
+/// null. dout is contiguous (B, T, H, D). `scratch` has room for attention_scratch() numbers.
 template <class T>
-void attention_backward(Device device, const AttentionArgs<T>& args, const T* out, const T* log_sum,
-                        const T* dout, T* dq, T* dk, T* dv, T* dbias);
+void attention_backward(Device device, const AttentionArgs<T>& args, const T* out,
+                        const Real<T>* log_sum, const T* dout, T* dq, T* dk, T* dv, T* dbias,
+                        Real<T>* scratch);
+/// Numbers of type Real<T> that attention_backward needs as scratch, with or without dbias.
+template <class T>
+size_t attention_scratch(Device device, const AttentionArgs<T>& args, bool dbias);
 
-/// The CUDA half of both (kernels/attention_cuda.cpp).
+/// The CUDA half of the three (kernels/attention_*_cuda.cpp). D is at most 128.
 template <class T>
-void cuda_attention_forward(const AttentionArgs<T>& args, T* out, T* log_sum);
+void cuda_attention_forward(const AttentionArgs<T>& args, T* out, Real<T>* log_sum);
 template <class T>
-void cuda_attention_backward(const AttentionArgs<T>& args, const T* out, const T* log_sum,
-                             const T* dout, T* dq, T* dk, T* dv, T* dbias);
+void cuda_attention_backward(const AttentionArgs<T>& args, const T* out, const Real<T>* log_sum,
+                             const T* dout, T* dq, T* dk, T* dv, T* dbias, Real<T>* scratch);
+template <class T>
+size_t cuda_attention_scratch(const AttentionArgs<T>& args, bool dbias);
 
 }  // namespace retort

@@ -107,7 +107,7 @@ std::shared_ptr<Cache> Model::start(const Inputs& in, int capacity, Tensor* logi
   const SelfAttention& self = net_->decoder->blocks[0].self;
   Shape shape{B, cache->capacity, 2 * self.kv_heads, self.head_size};
   for (size_t i = 0; i < net_->decoder->blocks.size(); i++)
-    cache->layers.push_back({Tensor::zeros(shape, net_->tokens.dtype, device()), {}});
+    cache->layers.push_back({Tensor::zeros(shape, parameters_.dtype(), device()), {}});
   Context context;
   if (net_->encoder) {
     context.memory = net_->encode(in, nullptr, nullptr);
@@ -164,8 +164,6 @@ void Model::select(Cache& cache, const std::vector<int>& order) const {
   pick(cache.source);
   cache.source_lengths = Tensor::from(cache.source, {int(cache.source.size())}, device());
 }
-
-Device Model::device() const { return net_->tokens.device(); }
 
 size_t Model::non_embedding_count() const {
   size_t n = 0;

@@ -55,7 +55,7 @@ class Model {
   void select(Cache& cache, const std::vector<int>& order) const;
 
   const ModelConfig& config() const { return *config_; }
-  Device device() const;
+  Device device() const { return parameters_.device(); }
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
   /// Parameters without token and position embeddings and output projection.
