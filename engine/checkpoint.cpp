@@ -47,7 +47,7 @@ std::map<std::string, std::string> load_checkpoint(const std::string& path, Para
   }
   for (const auto& [name, value] : state) {
     const Tensor& from = file.tensors.at("state." + name);
-    device_copy(value.device(), value.storage->data, from.device(), from.storage->data,
+    device_copy(value.device(), value.bytes(), from.device(), from.bytes(),
                 value.size() * size_of(value.dtype));
   }
   optimizer.steps = std::atol(steps->second.c_str());

@@ -7,18 +7,19 @@
 
 namespace retort {
 
-Tensor random_tensor(Shape shape, uint64_t seed, double std, double mean) {
+Tensor random_tensor(Shape shape, uint64_t seed, double std, double mean, Device device) {
   Tensor x(shape, Dtype::f64);
   double* v = x.data<double>();
   for (size_t i = 0; i < x.size(); i++) v[i] = mean + std * normal({seed}, 0, uint32_t(i));
-  return x;
+  return x.to(device);
 }
 
 GradResult check_gradients(const std::function<Tensor(const std::vector<Tensor>&)>& f,
                            const std::vector<Tensor>& inputs, const GradOptions& options) {
   std::vector<Tensor> x;
-  for (const Tensor& input : inputs) x.push_back(parameter(input.to(Dtype::f64)));
-  Tensor y = f(x), dy = random_tensor(y.shape, options.seed + 1000);
+  for (const Tensor& input : inputs)
+    x.push_back(parameter(input.to(Dtype::f64).to(options.device)));
+  Tensor y = f(x), dy = random_tensor(y.shape, options.seed + 1000, 1, 0, options.device);
   backward(y, dy);
   auto value = [&] {  // <dy, f(x)>, whose gradient backward() computed
     NoGrad quiet;
@@ -29,17 +30,19 @@ GradResult check_gradients(const std::function<Tensor(const std::vector<Tensor>&
   };
   GradResult result;
   for (size_t k = 0; k < x.size(); k++) {
-    std::vector<double> analytic = grad(x[k]).values(), numeric(x[k].size());
-    double* v = x[k].data<double>();
+    std::vector<double> analytic = grad(x[k]).values(), numeric(x[k].size()), v = x[k].values();
+    auto put = [&](size_t i, double number) {
+      device_copy(options.device, x[k].data<double>() + i, Device::cpu, &number, sizeof number);
+    };
     size_t stride = 1 + x[k].size() / size_t(options.elements), worst = 0;
     double largest = 1e-3, difference = -1;
     for (size_t i = 0; i < x[k].size(); i += stride) {
       double kept = v[i], h = options.step, at[4];
       for (int p = 0; p < 4; p++) {
-        v[i] = kept + h * (p == 0 ? -2 : p == 1 ? -1 : p == 2 ? 1 : 2);
+        put(i, kept + h * (p == 0 ? -2 : p == 1 ? -1 : p == 2 ? 1 : 2));
         at[p] = value();
       }
-      v[i] = kept;
+      put(i, kept);
       numeric[i] = (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h);
       largest = std::max(largest, std::fabs(numeric[i]));
       double d = std::fabs(analytic[i] - numeric[i]);

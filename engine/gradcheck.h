@@ -17,24 +17,26 @@ struct GradResult {
 };
 
 struct GradOptions {
-  double step = 1e-3;  ///< of the 4-point stencil (error O(step^4))
-  int elements = 60;   ///< at most so many of each input are perturbed, spread evenly
-  uint64_t seed = 1;   ///< of the upstream gradient, which is random, never ones
+  double step = 1e-3;           ///< of the 4-point stencil (error O(step^4))
+  int elements = 60;            ///< at most so many of each input are perturbed, spread evenly
+  uint64_t seed = 1;            ///< of the upstream gradient, which is random, never ones
+  Device device = Device::cpu;  ///< where it is computed
 };
 
-/// Checks the backward of `f` at float64 `inputs`. f must be a function of them alone and may be
-/// called often.
+/// Checks the backward of `f` at float64 `inputs`, which are moved to the device. f must be a
+/// function of them alone and may be called often.
 GradResult check_gradients(const std::function<Tensor(const std::vector<Tensor>&)>& f,
                            const std::vector<Tensor>& inputs, const GradOptions& options = {});
 
 /// A named check; "matmul transposed" and "matmul batched" belong to the family "matmul".
 struct GradCase {
   std::string name;
-  std::function<GradResult()> run;
+  std::function<GradResult(Device)> run;
 };
 
 /// Normal random float64 numbers of a shape, a function of (seed, index).
-Tensor random_tensor(Shape shape, uint64_t seed, double std = 1, double mean = 0);
+Tensor random_tensor(Shape shape, uint64_t seed, double std = 1, double mean = 0,
+                     Device device = Device::cpu);
 
 /// Cases of every operator of engine/ops.h.
 std::vector<GradCase> operator_cases();

@@ -19,10 +19,16 @@ Tensor away_from_zero(Shape s, uint64_t seed) {
   for (size_t i = 0; i < x.size(); i++) x.data<double>()[i] += x.data<double>()[i] > 0 ? 0.1 : -0.1;
   return x;
 }
-Tensor ids(std::vector<int> v, Shape s) { return Tensor::from(v, std::move(s)); }
+Tensor ids(std::vector<int> v, Shape s, const Tensor& beside) {
+  return Tensor::from(v, std::move(s), beside.device());
+}
 
 GradCase make(std::string name, F f, std::function<Inputs()> inputs) {
-  return {std::move(name), [f, inputs] { return check_gradients(f, inputs()); }};
+  return {std::move(name), [f, inputs](Device device) {
+            GradOptions o;
+            o.device = device;
+            return check_gradients(f, inputs(), o);
+          }};
 }
 
 void add_elementwise(std::vector<GradCase>& c) {
@@ -57,7 +63,7 @@ void add_elementwise(std::vector<GradCase>& c) {
   c.push_back(make(
       "masked_fill",
       [](const Inputs& x) {
-        return masked_fill(x[0], ids({1, 0, 1}, {3, 1}), 2.5);
+        return masked_fill(x[0], ids({1, 0, 1}, {3, 1}, x[0]), 2.5);
       },
       [] {
         return Inputs{normal({3, 33}, 1)};
@@ -138,7 +144,7 @@ void add_rows(std::vector<GradCase>& c) {
     c.push_back(make(
         "gather" + s,
         [n](const Inputs& x) {
-          return gather(x[0], ids({0, n - 1, n / 2}, {3}));
+          return gather(x[0], ids({0, n - 1, n / 2}, {3}, x[0]));
         },
         in));
   }
@@ -158,7 +164,7 @@ void add_rows(std::vector<GradCase>& c) {
   c.push_back(make(
       "embedding",
       [](const Inputs& x) {
-        return embedding(x[0], ids({4, 0, 4, 2, 1, 4}, {2, 3}));
+        return embedding(x[0], ids({4, 0, 4, 2, 1, 4}, {2, 3}, x[0]));
       },
       [] {
         return Inputs{normal({5, 7}, 1)};
@@ -166,7 +172,7 @@ void add_rows(std::vector<GradCase>& c) {
   c.push_back(make(
       "rotary",
       [](const Inputs& x) {
-        return rotary(x[0], ids({0, 3, 9, 1, 2, 5}, {2, 3}));
+        return rotary(x[0], ids({0, 3, 9, 1, 2, 5}, {2, 3}, x[0]));
       },
       [] {
         return Inputs{normal({2, 3, 2, 6}, 1)};
@@ -239,7 +245,8 @@ void add_attention(std::vector<GradCase>& c) {
           Attention o;
           o.causal = a.causal, o.dropout = a.dropout, o.key = {5, 1, 2, 0};
           if (a.lengths)
-            o.lengths = ids(a.B == 3 ? std::vector<int>{6, 0, 4} : std::vector<int>{a.S, 3}, {a.B});
+            o.lengths =
+                ids(a.B == 3 ? std::vector<int>{6, 0, 4} : std::vector<int>{a.S, 3}, {a.B}, x[0]);
           if (a.bias) o.bias = x[3];
           return attention(x[0], x[1], x[2], o);
         },

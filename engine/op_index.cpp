@@ -102,7 +102,8 @@ Tensor embedding(const Tensor& table, const Tensor& ids_in) {
          "embedding: expected a table (V, C) and i32 ids, got " + text(table.shape) + " and " +
              name_of(ids_in.dtype) + " " + text(ids_in.shape));
   Tensor w = contiguous(table.detach()), ids = contiguous(ids_in);
-  check_ids("embedding", ids.ints(), table.dim(0));
+  std::vector<int> id = ids.ints();
+  check_ids("embedding", id, table.dim(0));
   Shape shape = ids.shape;
   shape.push_back(w.cols());
   Tensor y(shape, w.dtype, w.device());
@@ -110,9 +111,9 @@ Tensor embedding(const Tensor& table, const Tensor& ids_in) {
     rows(w.device(), int(ids.size()),
          TakeRow<T>{w.data<T>(), ids.data<int>(), y.data<T>(), w.cols()});
   });
-  return record("embedding", y, {table}, [ids, shape = table.shape](const Tensor& dy_in) {
+  return record("embedding", y, {table}, [ids, id, shape = table.shape](const Tensor& dy_in) {
     Tensor dy = contiguous(dy_in), dw = Tensor::zeros(shape, real_of(dy.dtype), dy.device());
-    std::vector<int> id = ids.ints(), order(id.size()), firsts;
+    std::vector<int> order(id.size()), firsts;
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(),
                      [&](int a, int b) { return id[size_t(a)] < id[size_t(b)]; });
@@ -180,6 +181,7 @@ Tensor reorder(const Tensor& cache, const std::vector<int>& order, int length) {
   check_ids("reorder", order, cache.dim(0));
   Shape shape = cache.shape;
   shape[0] = int(order.size());
+  MemoryScope scope(MemoryClass::cache);
   Tensor y(shape, cache.dtype, cache.device());
   if (order.empty()) return y;
   Tensor rows_of = Tensor::from(order, {int(order.size())}, cache.device());

@@ -70,6 +70,7 @@ Tensor pad(const Tensor& dy, const Shape& shape, int dim, int start) {
 
 Tensor contiguous(const Tensor& x) {
   if (x.is_contiguous()) return x;
+  if (!x.storage->host_ints.empty()) return Tensor::from(x.ints(), x.shape, x.device());
   Tensor y = x.like();
   if (x.dtype == Dtype::i32)
     copy_strided<int>(x, y.data<int>());

@@ -12,16 +12,23 @@ namespace {
 
 constexpr int kWidth = 1024;  // numbers of one row of the flat passes
 
-// Sum of squares of n numbers, in double: rows of 1,024, then the rows in order.
-double square_sum(const Tensor& x) {
-  int count = int((x.size() + kWidth - 1) / kWidth);
-  Tensor part({count}, Dtype::f64, x.device());
+int row_count(size_t size) { return int((size + kWidth - 1) / kWidth); }
+
+// sqrt(sum of squares / count) as one number on the device: sums of rows of 1,024 in double, then
+// of the rows in order.
+Tensor root_of_squares(const Tensor& x, double count) {
+  int n = row_count(x.size());
+  Tensor part({n}, Dtype::f64, x.device()), root({1}, Dtype::f64, x.device());
   dispatch_real(x.dtype, [&]<class T>(T) {
-    rows(x.device(), count, SquareSum<T>{x.data<T>(), part.data<double>(), kWidth, x.size()});
+    rows(x.device(), n, SquareSum<T>{x.data<T>(), part.data<double>(), kWidth, x.size()});
   });
-  double s = 0;
-  for (double v : part.values()) s += v;
-  return s;
+  rows(x.device(), 1, Root{part.data<double>(), root.data<double>(), count, n});
+  return root;
+}
+
+const double* norm_of(const Tensor& norm) { return norm.defined() ? norm.data<double>() : nullptr; }
+bf16* copy_of(const Parameters& p, size_t start) {
+  return p.copy().defined() ? p.copy().data<bf16>() + start : nullptr;
 }
 
 class AdamW : public Optimizer {
@@ -30,38 +37,26 @@ class AdamW : public Optimizer {
     const Tensor& w = p.weights();
     m_ = Tensor::zeros(w.shape, w.dtype, w.device());
     v_ = Tensor::zeros(w.shape, w.dtype, w.device());
-    // Rows of the pass: each parameter's start is a multiple of `unit_`, so a row has one decay.
-    unit_ = 64 / int(size_of(w.dtype));
-    std::vector<double> decay(size_t(w.size()) / size_t(unit_), 0.0);
-    if (o.weight_decay != 0)
-      for (const Parameter& q : p.list()) {
-        size_t begin = size_t(static_cast<char*>(q.value.storage->data) -
-                              static_cast<char*>(w.storage->data)) /
-                       size_of(w.dtype) / size_t(unit_);
-        size_t rows = (q.value.size() + size_t(unit_) - 1) / size_t(unit_);
-        for (size_t r = begin; r < begin + rows; r++) decay[r] = q.decay ? o.weight_decay : 0;
-      }
-    // Neighbours of one decay are one stretch; stretches are cut into rows of kWidth.
-    for (size_t r = 0; r < decay.size();) {
-      size_t end = r;
-      while (end < decay.size() && decay[end] == decay[r]) end++;
-      stretches_.push_back({r * size_t(unit_), (end - r) * size_t(unit_), decay[r]});
-      r = end;
+    // Neighbours of one decay are one stretch (padding is zeros and stays so).
+    for (const Parameter& q : p.list()) {
+      double decay = q.decay ? o.weight_decay : 0;
+      if (stretches_.empty() || stretches_.back().decay != decay)
+        stretches_.push_back({q.start, 0, decay});
+      stretches_.back().size = q.start + q.value.size() - stretches_.back().begin;
     }
   }
-  void step(double rate) override {
+  void step(double rate, const Tensor& norm) override {
     steps++;
     const Tensor &w = parameters_.weights(), &g = parameters_.grads();
     double c1 = rate / (1 - std::pow(options_.beta1, steps)),
            c2 = 1 / std::sqrt(1 - std::pow(options_.beta2, steps));
     dispatch_real(w.dtype, [&]<class T>(T) {
-      for (const Stretch& s : stretches_) {
-        int count = int((s.size + kWidth - 1) / kWidth);
-        rows(w.device(), count,
+      for (const Stretch& s : stretches_)
+        rows(w.device(), row_count(s.size),
              AdamWRow<T>{g.data<T>() + s.begin, w.data<T>() + s.begin, m_.data<T>() + s.begin,
-                         v_.data<T>() + s.begin, T(1 - rate * s.decay), T(options_.beta1),
-                         T(options_.beta2), T(options_.eps), T(c1), T(c2), kWidth, s.size});
-      }
+                         v_.data<T>() + s.begin, copy_of(parameters_, s.begin), norm_of(norm),
+                         T(1 - rate * s.decay), T(options_.beta1), T(options_.beta2),
+                         T(options_.eps), T(c1), T(c2), kWidth, s.size});
     });
   }
   std::map<std::string, Tensor> state() const override {
@@ -76,7 +71,6 @@ class AdamW : public Optimizer {
   OptimizerOptions options_;
   Parameters& parameters_;
   Tensor m_, v_;
-  int unit_;
   std::vector<Stretch> stretches_;
 };
 
@@ -85,31 +79,21 @@ class AdamW : public Optimizer {
 class Adafactor : public Optimizer {
  public:
   Adafactor(const OptimizerOptions& o, Parameters& p) : options_(o), parameters_(p) {
+    Dtype dtype = p.weights().dtype;
     for (const Parameter& q : p.list()) {
       const Tensor& w = q.value;
-      if (w.rank() >= 2) {
-        rows_.push_back(Tensor::zeros({w.rows()}, w.dtype, w.device()));
-        columns_.push_back(Tensor::zeros({w.cols()}, w.dtype, w.device()));
-      } else {
-        rows_.push_back(Tensor::zeros(w.shape, w.dtype, w.device()));
-        columns_.push_back({});
-      }
+      bool factored = w.rank() >= 2;
+      rows_.push_back(Tensor::zeros(factored ? Shape{w.rows()} : w.shape, dtype, w.device()));
+      columns_.push_back(factored ? Tensor::zeros({w.cols()}, dtype, w.device()) : Tensor());
     }
   }
-  void step(double rate) override {
+  void step(double rate, const Tensor& norm) override {
     steps++;
-    double beta = 1 - std::pow(double(steps), options_.decay_rate), eps = 1e-30;
     for (size_t i = 0; i < parameters_.list().size(); i++) {
       const Parameter& p = parameters_.list()[i];
-      Tensor w = p.value.detach(), g = grad(p.value), u = g.like();
-      dispatch_real(w.dtype, [&]<class T>(T) { moments<T>(i, g, u, T(beta), T(eps)); });
-      double rms = std::sqrt(square_sum(u) / double(std::max<size_t>(1, u.size())));
-      double clip = std::max(1.0, rms / options_.clip_threshold);
-      double keep = 1 - rate * (p.decay ? options_.weight_decay : 0);
-      dispatch_real(w.dtype, [&]<class T>(T) {
-        map(w.device(), w.size(), w.data<T>(), Descend<T>{T(keep), T(rate / clip)},
-            static_cast<const T*>(w.data<T>()), static_cast<const T*>(u.data<T>()));
-      });
+      if (p.value.size())
+        dispatch_real(parameters_.weights().dtype,
+                      [&]<class T>(T) { step<T>(p, rows_[i], columns_[i], rate, norm_of(norm)); });
     }
   }
   std::map<std::string, Tensor> state() const override {
@@ -124,24 +108,29 @@ class Adafactor : public Optimizer {
 
  private:
   template <class T>
-  void moments(size_t i, const Tensor& g, const Tensor& u, T beta, T eps) {
-    Device d = g.device();
-    const Tensor &r = rows_[i], &c = columns_[i];
-    if (!c.defined()) {
-      map(d, g.size(), r.data<T>(), FullMoment<T>{beta, eps}, static_cast<const T*>(r.data<T>()),
-          static_cast<const T*>(g.data<T>()));
-      map(d, g.size(), u.data<T>(), FullUpdate<T>{}, static_cast<const T*>(g.data<T>()),
-          static_cast<const T*>(r.data<T>()));
-      return;
+  void step(const Parameter& p, const Tensor& r, const Tensor& c, double rate,
+            const double* norm) const {
+    Tensor w = parameters_.master(p), g = grad(p.value), u = g.like();
+    Device d = w.device();
+    T beta = T(1 - std::pow(double(steps), options_.decay_rate)), eps = T(1e-30);
+    int n = int(w.size());
+    if (c.defined()) {
+      int cols = w.cols(), count = w.rows();
+      rows(d, count, SquareMeanRow<T>{g.data<T>(), r.data<T>(), norm, beta, eps, cols});
+      Tensor s = c.like(), mean_r = mean(r);
+      columns(d, count, cols, s.data<T>(), SquarePlus<T>{g.data<T>(), eps, cols});
+      rows(d, 1, BlendRow<T>{s.data<T>(), c.data<T>(), norm, beta, T(count), cols});
+      rows(d, count,
+           FactoredUpdate<T>{g.data<T>(), r.data<T>(), c.data<T>(), mean_r.data<T>(), u.data<T>(),
+                             cols});
+    } else {
+      rows(d, 1, FullUpdate<T>{g.data<T>(), r.data<T>(), u.data<T>(), norm, beta, eps, n});
     }
-    int n = g.cols(), m = g.rows();
-    rows(d, m, SquareMeanRow<T>{g.data<T>(), r.data<T>(), beta, eps, n});
-    Tensor s = c.like();
-    columns(d, m, n, s.data<T>(), SquarePlus<T>{g.data<T>(), eps, n});
-    map(d, size_t(n), c.data<T>(), Blend<T>{beta, T(m)}, static_cast<const T*>(c.data<T>()),
-        static_cast<const T*>(s.data<T>()));
-    T mean_r = T(mean(r.detach()).item());
-    rows(d, m, FactoredUpdate<T>{g.data<T>(), r.data<T>(), c.data<T>(), u.data<T>(), mean_r, n});
+    Tensor rms = root_of_squares(u, n);
+    double keep = 1 - rate * (p.decay ? options_.weight_decay : 0);
+    rows(d, row_count(w.size()),
+         Descend<T>{u.data<T>(), w.data<T>(), copy_of(parameters_, p.start), rms.data<double>(),
+                    norm, options_.clip_threshold, T(keep), T(rate), kWidth, w.size()});
   }
   OptimizerOptions options_;
   Parameters& parameters_;
@@ -152,6 +141,7 @@ class Adafactor : public Optimizer {
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& o, Parameters& p) {
   ENSURE(p.weights().defined(), "make_optimizer: the parameters are not flattened");
+  MemoryScope scope(MemoryClass::optimizer);
   if (o.name == "adamw") return std::make_unique<AdamW>(o, p);
   if (o.name == "adafactor") return std::make_unique<Adafactor>(o, p);
   std::string near = nearest(o.name, {"adamw", "adafactor"});
@@ -159,13 +149,13 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& o, Parameters&
        (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
 }
 
-double clip_grad_norm(Parameters& parameters, double max_norm) {
+Tensor clip_grad_norm(Parameters& parameters, double max_norm) {
   const Tensor& g = parameters.grads();
-  double norm = std::sqrt(square_sum(g));
-  if (max_norm > 0 && norm > max_norm && std::isfinite(norm))
+  Tensor norm = root_of_squares(g, 1);
+  if (max_norm > 0)
     dispatch_real(g.dtype, [&]<class T>(T) {
-      map(g.device(), g.size(), g.data<T>(), Rescale<T>{T(max_norm / norm)},
-          static_cast<const T*>(g.data<T>()));
+      rows(g.device(), row_count(g.size()),
+           Rescale<T>{g.data<T>(), norm.data<double>(), max_norm, kWidth, g.size()});
     });
   return norm;
 }

@@ -16,8 +16,11 @@ struct OptimizerOptions {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  /// One update from parameters.grads() at this learning rate; does not zero the gradients.
-  virtual void step(double learning_rate) = 0;
+  /// One update from parameters.grads() at this learning rate; does not zero the gradients. Where
+  /// `norm`, from clip_grad_norm(), is given and not finite, weights and state stay as they are
+  /// (the step counts all the same): the caller may look at the norm later. Nothing waits for the
+  /// device.
+  virtual void step(double learning_rate, const Tensor& norm = {}) = 0;
   /// What resuming needs besides the step count, by name; tensors share memory with the optimizer.
   virtual std::map<std::string, Tensor> state() const = 0;
   long steps = 0;  ///< updates made; restored on resume
@@ -27,8 +30,9 @@ class Optimizer {
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, Parameters& parameters);
 
 /// Scales all gradients so that their global 2-norm is at most `max_norm` (0: no clipping); returns
-/// the norm before. The sum runs in float64 in a fixed order.
-double clip_grad_norm(Parameters& parameters, double max_norm);
+/// the norm before, one f64 number on the device. One that is not finite scales nothing. The sum
+/// runs in float64 in a fixed order.
+Tensor clip_grad_norm(Parameters& parameters, double max_norm);
 
 struct Schedule {
   std::string name = "constant";  ///< constant, linear, cosine, inverse_sqrt

@@ -14,6 +14,11 @@ uint64_t hash_of(const std::string& name) {  // FNV-1a, the same everywhere
   return h;
 }
 
+// The numbers of one parameter in a flat buffer.
+Tensor part(const Tensor& buffer, const Parameter& p) {
+  return reshape(slice(buffer, 0, int(p.start), int(p.value.size())), p.value.shape);
+}
+
 }  // namespace
 
 Parameters::Parameters(uint64_t seed, Dtype dtype, Device device)
@@ -23,41 +28,44 @@ Tensor Parameters::add(const std::string& name, Shape shape, double std, double 
   ENSURE(!weights_.defined(), "Parameters: " + name + " declared after flatten()");
   for (const Parameter& p : list_)
     ENSURE(p.name != name, "Parameters: " + name + " declared twice");
-  Tensor host(shape, dtype_, Device::cpu);
+  MemoryScope scope(MemoryClass::weights);
+  Tensor host(shape, real_of(dtype_), Device::cpu);
   RandomKey key{seed_ ^ hash_of(name)};
   size_t n = host.size();
-  dispatch_real(dtype_, [&]<class T>(T) {
+  dispatch_real(host.dtype, [&]<class T>(T) {
     T* v = host.data<T>();
 #pragma omp parallel for if (n > 16384)
     for (size_t i = 0; i < n; i++)
       v[i] = T(std == 0 ? mean : mean + std * normal(key, uint32_t(i >> 32), uint32_t(i)));
   });
-  Tensor value(shape, dtype_, device_);
-  device_copy(device_, value.storage->data, Device::cpu, host.storage->data, n * size_of(dtype_));
-  list_.push_back({name, parameter(value), shape.size() >= 2});
+  masters_.push_back(host.to(device_));
+  list_.push_back({name, parameter(masters_.back().to(dtype_)), shape.size() >= 2});
   return list_.back().value;
 }
 
 void Parameters::flatten() {
   ENSURE(!weights_.defined(), "Parameters: flatten() called twice");
   size_t unit = 64 / size_of(dtype_), total = 0;
-  std::vector<size_t> starts;
-  for (const Parameter& p : list_) {
-    starts.push_back(total);
+  for (Parameter& p : list_) {
+    p.start = total;
     total += (p.value.size() + unit - 1) / unit * unit;
   }
   ENSURE(total < (1ull << 31), "Parameters: more than 2^31 numbers");
-  weights_ = Tensor::zeros({int(total)}, dtype_, device_);
-  grads_ = Tensor::zeros({int(total)}, dtype_, device_);
+  Dtype real = real_of(dtype_);
+  auto buffer = [&](MemoryClass what, Dtype dtype) {
+    MemoryScope scope(what);
+    return Tensor::zeros({int(total)}, dtype, device_);
+  };
+  weights_ = buffer(MemoryClass::weights, real), grads_ = buffer(MemoryClass::gradients, real);
+  if (real != dtype_) copy_ = buffer(MemoryClass::weights, dtype_);
   for (size_t i = 0; i < list_.size(); i++) {
-    Tensor& v = list_[i].value;
-    v.storage->bytes = v.size() * size_of(dtype_);
-    v.storage->move_into(weights_.storage, starts[i] * size_of(dtype_));
-    Tensor g = v.detach();  // same shape and strides, in the gradient buffer
-    g.storage = grads_.storage;
-    g.offset = starts[i];
-    v.node->grad = g;
+    size_t start = list_[i].start;
+    masters_[i].storage->move_into(weights_.storage, start * size_of(real));
+    Tensor& v = list_[i].value;  // without a copy its storage is the master's
+    if (copy_.defined()) v.storage->move_into(copy_.storage, start * size_of(dtype_));
+    v.node->grad = part(grads_, list_[i]);
   }
+  masters_.clear();
 }
 
 const Parameter& Parameters::operator[](const std::string& name) const {
@@ -76,8 +84,13 @@ size_t Parameters::count() const {
   return n;
 }
 
+Tensor Parameters::master(const Parameter& p) const {
+  ENSURE(weights_.defined(), "Parameters: " + p.name + " used before flatten()");
+  return part(weights_, p);
+}
+
 void Parameters::zero_grads() {
-  device_zero(device_, grads_.storage->data, grads_.size() * size_of(dtype_));
+  device_zero(device_, grads_.storage->data, grads_.size() * size_of(grads_.dtype));
 }
 
 void Parameters::load(const std::map<std::string, Tensor>& values, bool partial) {
@@ -91,17 +104,17 @@ void Parameters::load(const std::map<std::string, Tensor>& values, bool partial)
     for (const Parameter& p : list_)
       ENSURE(values.count(p.name), "parameter " + p.name + " is missing in the file");
   for (const auto& [name, value] : values) {
-    Tensor v = (*this)[name].value, from = value.to(v.dtype);
-    device_copy(v.device(), static_cast<char*>(v.storage->data) + v.offset * size_of(v.dtype),
-                from.device(),
-                static_cast<char*>(from.storage->data) + from.offset * size_of(from.dtype),
-                v.size() * size_of(v.dtype));
+    Tensor v = master((*this)[name]), from = value.to(v.dtype);
+    device_copy(device_, v.bytes(), from.device(), from.bytes(), v.size() * size_of(v.dtype));
   }
+  if (!copy_.defined()) return;
+  Tensor rounded = weights_.to(dtype_);
+  device_copy(device_, copy_.bytes(), device_, rounded.bytes(), copy_.size() * size_of(dtype_));
 }
 
 std::map<std::string, Tensor> Parameters::values() const {
   std::map<std::string, Tensor> m;
-  for (const Parameter& p : list_) m[p.name] = p.value.detach();
+  for (const Parameter& p : list_) m[p.name] = master(p);
   return m;
 }
 

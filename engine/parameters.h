@@ -1,5 +1,6 @@
 // A model's parameters: named tensors in one flat buffer, their gradients in another. AdamW,
-// gradient norm, zeroing and checkpoints are each one pass over one array.
+// gradient norm, zeroing and checkpoints are each one pass over one array. A bfloat16 model
+// computes with a copy: optimizers, files and load() see float32 masters, gradients are float32.
 #pragma once
 #include <map>
 
@@ -9,8 +10,9 @@ namespace retort {
 
 struct Parameter {
   std::string name;
-  Tensor value;       ///< a view into the flat weights, with a gradient
+  Tensor value;       ///< what the model computes with, a view of a flat buffer; has a gradient
   bool decay = true;  ///< whether weight decay applies (matrices yes; biases, gains no)
+  size_t start = 0;   ///< its first number in weights(), grads() and copy()
 };
 
 class Parameters {
@@ -27,21 +29,28 @@ class Parameters {
   const std::vector<Parameter>& list() const { return list_; }
   /// The parameter of this name; throws and suggests the nearest name if there is none.
   const Parameter& operator[](const std::string& name) const;
+  Dtype dtype() const { return dtype_; }
+  Device device() const { return device_; }
   const Tensor& weights() const { return weights_; }  ///< flat, padding included (zeros)
-  const Tensor& grads() const { return grads_; }
+  const Tensor& grads() const { return grads_; }      ///< flat, of the weights' type
+  /// The weights rounded to bfloat16, which such a model computes with; else undefined.
+  const Tensor& copy() const { return copy_; }
+  /// The part of weights() that is this parameter, in its shape.
+  Tensor master(const Parameter& parameter) const;
   size_t count() const;  ///< numbers, without padding
   void zero_grads();
   /// Copies the named values in; every parameter must be there with its shape unless `partial`, and
   /// nothing else. Errors name the parameter and both shapes.
   void load(const std::map<std::string, Tensor>& values, bool partial = false);
-  std::map<std::string, Tensor> values() const;
+  std::map<std::string, Tensor> values() const;  ///< views of weights()
 
  private:
   uint64_t seed_;
   Dtype dtype_;
   Device device_;
   std::vector<Parameter> list_;
-  Tensor weights_, grads_;
+  std::vector<Tensor> masters_;  ///< of list_, until they are flattened
+  Tensor weights_, grads_, copy_;
 };
 
 }  // namespace retort

@@ -19,6 +19,7 @@ void arrive(Node& node, const Tensor& gradient) {
                                            " with shape " + text(node.shape));
   Tensor g = cast(gradient, node.order == 0 ? real_of(node.dtype) : node.dtype);
   if (node.order == 0) {
+    MemoryScope scope(MemoryClass::gradients);
     if (!node.grad.defined()) node.grad = Tensor::zeros(g.shape, g.dtype, g.device());
     add_in_place(node.grad, g);
   } else {
@@ -54,6 +55,7 @@ Tensor parameter(Tensor x) {
 Tensor grad(const Tensor& parameter) {
   ENSURE(parameter.node, "grad: this tensor wants no gradient");
   Tensor& g = parameter.node->grad;
+  MemoryScope scope(MemoryClass::gradients);
   if (!g.defined())
     g = Tensor::zeros(parameter.shape, real_of(parameter.dtype), parameter.device());
   return g;

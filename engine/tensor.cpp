@@ -21,17 +21,19 @@ const char* name_of(Dtype dtype) {
 }
 
 Storage::Storage(Device device, size_t bytes)
-    : device(device), data(cached_allocate(device, bytes)), bytes(bytes) {}
+    : device(device), bytes(bytes), block_(cached_allocate(device, bytes)) {
+  data = block_.data;
+}
 
 Storage::~Storage() {
-  if (!owner) cached_free(device, data, bytes);
+  if (!owner) cached_free(device, block_);
 }
 
 void Storage::move_into(const std::shared_ptr<Storage>& into, size_t offset) {
   ENSURE(!owner && offset + bytes <= into->bytes, "Storage::move_into: does not fit");
   void* place = static_cast<char*>(into->data) + offset;
   device_copy(device, place, device, data, bytes);
-  cached_free(device, data, bytes);
+  cached_free(device, block_);
   data = place;
   owner = into;
 }
@@ -92,7 +94,10 @@ Tensor Tensor::from(const std::vector<double>& values, Shape shape, Dtype dtype,
   return dispatch(dtype, [&]<class T>(T) { return upload<T>(values, std::move(shape), device); });
 }
 Tensor Tensor::from(const std::vector<int>& values, Shape shape, Device device) {
-  return upload<int>(values, std::move(shape), device);
+  MemoryScope scope(MemoryClass::ids);
+  Tensor y = upload<int>(values, std::move(shape), device);
+  if (device != Device::cpu) y.storage->host_ints = values;
+  return y;
 }
 Tensor Tensor::zeros(Shape shape, Dtype dtype, Device device) {
   Tensor y(std::move(shape), dtype, device);
@@ -100,14 +105,22 @@ Tensor Tensor::zeros(Shape shape, Dtype dtype, Device device) {
   return y;
 }
 Tensor Tensor::full(Shape shape, double value, Dtype dtype, Device device) {
-  Tensor y(std::move(shape), dtype, device);
-  return from(std::vector<double>(y.size(), value), y.shape, dtype, device);
+  Tensor one = from(std::vector<double>{value}, Shape(shape.size(), 1), dtype, device);
+  return contiguous(expand(one, std::move(shape)));
 }
 Tensor Tensor::to(Dtype t) const {
   NoGrad quiet;
   if (t == dtype) return contiguous(detach());
   if (t == Dtype::i32 || dtype == Dtype::i32) return from(values(), shape, t, device());
   return cast(detach(), t);
+}
+Tensor Tensor::to(Device d) const {
+  if (d == device()) return *this;
+  if (dtype == Dtype::i32) return from(ints(), shape, d);
+  NoGrad quiet;
+  Tensor x = contiguous(detach()), y(shape, dtype, d);
+  device_copy(d, y.storage->data, device(), x.bytes(), x.size() * size_of(dtype));
+  return y;
 }
 
 std::vector<double> Tensor::values() const {
@@ -120,8 +133,21 @@ std::vector<double> Tensor::values() const {
   return dtype == Dtype::i32 ? numbers(int()) : dispatch(dtype, numbers);
 }
 std::vector<int> Tensor::ints() const {
-  NoGrad quiet;
-  return download<int>(contiguous(detach()));
+  ENSURE(dtype == Dtype::i32, std::string("ints: the tensor is ") + name_of(dtype));
+  bool at_hand = device() == Device::cpu || !storage->host_ints.empty();
+  if (!at_hand) return download<int>(contiguous(detach()));
+  const int* x = device() == Device::cpu ? data<int>() : storage->host_ints.data() + offset;
+  std::vector<int> v(size()), index(shape.size(), 0);
+  size_t at = 0;
+  for (int& y : v) {  // row-major: the last index moves fastest
+    y = x[at];
+    for (size_t d = shape.size(); d-- > 0;) {
+      at += strides[d];
+      if (++index[d] < shape[d]) break;
+      at -= strides[d] * size_t(shape[d]), index[d] = 0;
+    }
+  }
+  return v;
 }
 double Tensor::item() const {
   ENSURE(size() == 1, "item: expected one number, got shape " + text(shape));

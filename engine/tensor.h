@@ -26,6 +26,9 @@ struct Storage {
   void* data;
   size_t bytes;
   std::shared_ptr<Storage> owner;  ///< when set, `data` lies within the owner's memory
+  /// On a device: the numbers of an i32 tensor made from host numbers, which nothing writes. They
+  /// are read here, without waiting for the device.
+  std::vector<int> host_ints;
   Storage(Device device, size_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
@@ -33,6 +36,9 @@ struct Storage {
   /// Moves these bytes into `into` at `offset` and lets go of the own memory: every tensor that
   /// looks at this storage then looks there. How parameters get into one flat buffer.
   void move_into(const std::shared_ptr<Storage>& into, size_t offset);
+
+ private:
+  Allocation block_;
 };
 
 template <class T>
@@ -68,6 +74,7 @@ struct Tensor {
   /// From host numbers, converted to `dtype`.
   static Tensor from(const std::vector<double>& values, Shape shape, Dtype dtype = Dtype::f32,
                      Device device = Device::cpu);
+  /// An index tensor, never written: ints() of it and of its views does not wait for the device.
   static Tensor from(const std::vector<int>& values, Shape shape, Device device = Device::cpu);
   static Tensor zeros(Shape shape, Dtype dtype = Dtype::f32, Device device = Device::cpu);
   static Tensor full(Shape shape, double value, Dtype dtype = Dtype::f32,
@@ -89,6 +96,8 @@ struct Tensor {
     if (dtype != dtype_of<std::remove_const_t<T>>()) wrong_type(dtype_of<std::remove_const_t<T>>());
     return static_cast<T*>(storage->data) + offset;
   }
+  /// The same without the type.
+  void* bytes() const { return static_cast<char*>(storage->data) + offset * size_of(dtype); }
   /// A new uninitialised contiguous tensor of this shape, type and device.
   Tensor like() const { return Tensor(shape, dtype, device()); }
   /// The same numbers without a gradient.
@@ -96,6 +105,8 @@ struct Tensor {
   /// The same numbers in another type, contiguous, not recorded; shares memory where nothing
   /// changes.
   Tensor to(Dtype dtype) const;
+  /// The same on another device; itself where it lies there.
+  Tensor to(Device device) const;
 
   std::vector<double> values() const;  ///< all numbers on the host, in row-major order
   std::vector<int> ints() const;       ///< the same of an i32 tensor

@@ -1,6 +1,7 @@
 // In the place of the CUDA backend where the build has none: every call says so.
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
+#include "kernels/graph.h"
 
 namespace retort {
 
@@ -13,6 +14,8 @@ void cuda_free(void*) { no_cuda(); }
 void cuda_copy(Device, void*, Device, const void*, size_t) { no_cuda(); }
 void cuda_zero(void*, size_t) { no_cuda(); }
 void cuda_synchronize() { no_cuda(); }
+bool Graph::cuda_graph_run(void**, const std::function<void()>&) { no_cuda(); }
+void Graph::cuda_graph_free(void*) {}
 
 template <class T, class Out>
 bool cuda_gemm(const Gemm&, const T*, const T*, Out*, const Epilogue<Out>&) {

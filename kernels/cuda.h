@@ -51,6 +51,10 @@ void* cuda_scratch(size_t bytes);
 /// Throws std::runtime_error naming `what` and CUDA's reason unless status is cudaSuccess.
 void cuda_check(cudaError_t status, const char* what);
 
+/// Begins and ends the writing down of a CUDA graph (kernels/graph.h): between the two, waiting for
+/// the device is an error, and freed memory stays with the process.
+void cuda_capture(bool on);
+
 /// Runs kernel(args...) on the context's stream; `shared` is its dynamic shared memory in bytes.
 /// With `cooperative` all its blocks are resident at once.
 template <class... P, class... A>

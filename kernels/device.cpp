@@ -11,8 +11,9 @@ void no_cuda() { throw std::runtime_error("device cuda: " + cuda_missing()); }
 
 void* device_allocate(Device device, size_t bytes) {
   if (device == Device::cuda) return cuda_allocate(bytes);
-  void* memory = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
-  if (!memory) throw std::bad_alloc();
+  void* memory =
+      nullptr;  // of exactly `bytes`: a tool that watches its end sees the first byte past it
+  if (posix_memalign(&memory, 64, bytes + !bytes)) throw std::bad_alloc();
   return memory;
 }
 

@@ -39,6 +39,8 @@ class Staging {
 struct Backend {
   CudaContext context;
   Staging staging;
+  bool capturing = false;
+  std::vector<void*> freed;  // while capturing: what is written down may still use it
   void* scratch = nullptr;
   static constexpr size_t kScratch = 64 << 10;
   Backend() {
@@ -63,6 +65,13 @@ Backend& backend() {
     return new Backend;  // never destroyed: tensors with static storage may outlive it
   }();
   return *b;
+}
+
+void must_not_capture(const char* what) {
+  if (backend().capturing)
+    throw std::logic_error(std::string(what) +
+                           " waits for the device inside a step that is written down as a CUDA "
+                           "graph; look at numbers after Graph::run");
 }
 
 }  // namespace
@@ -107,7 +116,23 @@ void* cuda_allocate(size_t bytes) {
   return memory;
 }
 
-void cuda_free(void* memory) { cuda_check(cudaFree(memory), "free"); }
+// Destructors call it. What fails here failed before, and the next call that waits says so.
+void cuda_free(void* memory) {
+  Backend& b = backend();
+  if (b.capturing)
+    b.freed.push_back(memory);
+  else
+    cudaFree(memory);
+}
+
+void cuda_capture(bool on) {
+  Backend& b = backend();
+  b.capturing = on;
+  if (on || b.freed.empty()) return;
+  cudaStreamSynchronize(b.context.stream);
+  for (void* memory : b.freed) cudaFree(memory);
+  b.freed.clear();
+}
 
 void cuda_copy(Device to, void* dst, Device from, const void* src, size_t bytes) {
   Backend& b = backend();
@@ -117,6 +142,7 @@ void cuda_copy(Device to, void* dst, Device from, const void* src, size_t bytes)
     std::copy_n(static_cast<const char*>(src), bytes, static_cast<char*>(pinned));
     cuda_check(cudaMemcpyAsync(dst, pinned, bytes, cudaMemcpyHostToDevice, stream), "upload");
   } else if (to == Device::cpu) {
+    must_not_capture("a copy to the host (Tensor::values, item or ints)");
     cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, stream), "download");
     cuda_synchronize();
   } else {
@@ -129,6 +155,7 @@ void cuda_zero(void* memory, size_t bytes) {
 }
 
 void cuda_synchronize() {
+  must_not_capture("device_synchronize");
   cuda_check(cudaStreamSynchronize(cuda_context().stream), "device");
   backend().staging.reuse();
 }

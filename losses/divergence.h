@@ -14,6 +14,9 @@ struct DivergenceOptions {
                 ///< rows
   ZeroPolicy zero = ZeroPolicy::error;
   double floor = -30;  ///< log p is at least this under ZeroPolicy::floor
+  /// Reads the losses, to refuse what has none. Off: nothing waits for the device; such a row's
+  /// loss is NaN, and the same call with check says why.
+  bool check = true;
 };
 
 /// A parsed name, "kl" or "gjs:0.15".
@@ -35,7 +38,7 @@ DivergenceName parse_divergence(const std::string& text);
 void check_parameter(const DivergenceName& name);
 
 /// D of each row of teacher and student logits (N, V) -> (N); differentiable in the student only.
-/// Logits may be -inf; NaN and +inf are refused, naming row and token.
+/// Logits may be -inf; NaN and +inf are refused, naming row and token (see check).
 Tensor divergence(const DivergenceName& name, const Tensor& teacher, const Tensor& student,
                   const DivergenceOptions& options = {});
 

@@ -12,38 +12,46 @@ std::vector<GradCase> loss_cases(const std::string& name) {
   if (name == "ce") {
     for (double smoothing : {0.0, 0.1})
       for (int v : {2, 33, 1003})
-        cases.push_back({"ce V " + std::to_string(v) + (smoothing ? " smoothed" : ""), [=] {
-                           return check_gradients(
-                               [=](const std::vector<Tensor>& x) {
-                                 return cross_entropy(
-                                     x[0], Tensor::from(std::vector<int>{0, -1, v - 1}, {3}),
-                                     smoothing);
-                               },
-                               {random_tensor({3, v}, 1)});
-                         }});
+        cases.push_back(
+            {"ce V " + std::to_string(v) + (smoothing ? " smoothed" : ""), [=](Device device) {
+               GradOptions options;
+               options.device = device;
+               return check_gradients(
+                   [=](const std::vector<Tensor>& x) {
+                     return cross_entropy(x[0],
+                                          Tensor::from(std::vector<int>{0, -1, v - 1}, {3}, device),
+                                          smoothing);
+                   },
+                   {random_tensor({3, v}, 1)}, options);
+             }});
     return cases;
   }
   parse_divergence(name);
   for (int v : {1, 3, 33, 1003})
     for (double temperature : {1.0, 2.0}) {
       if (v == 1003 && temperature != 1) continue;
-      cases.push_back(
-          {name + " V " + std::to_string(v) + " T " + std::to_string(int(temperature)), [=] {
-             Tensor teacher = random_tensor({3, v}, 2, 1.5);
-             // A token both exclude, and one row that is masked out.
-             if (v > 3)
-               teacher.data<double>()[5] = name[0] == 'r' || name[0] == 'e' || name == "jeffreys" ||
-                                                   name.rfind("alpha:-", 0) == 0
-                                               ? -3
-                                               : -INFINITY;
-             DivergenceOptions o;
-             o.temperature = temperature, o.mask = Tensor::from(std::vector<int>{1, 1, 0}, {3});
-             return check_gradients(
-                 [=](const std::vector<Tensor>& x) {
-                   return divergence(parse_divergence(name), teacher, x[0], o);
-                 },
-                 {random_tensor({3, v}, 1)});
-           }});
+      cases.push_back({name + " V " + std::to_string(v) + " T " + std::to_string(int(temperature)),
+                       [=](Device device) {
+                         Tensor teacher = random_tensor({3, v}, 2, 1.5);
+                         // A token both exclude, and one row that is masked out.
+                         if (v > 3)
+                           teacher.data<double>()[5] = name[0] == 'r' || name[0] == 'e' ||
+                                                               name == "jeffreys" ||
+                                                               name.rfind("alpha:-", 0) == 0
+                                                           ? -3
+                                                           : -INFINITY;
+                         teacher = teacher.to(device);
+                         DivergenceOptions o;
+                         o.temperature = temperature;
+                         o.mask = Tensor::from(std::vector<int>{1, 1, 0}, {3}, device);
+                         GradOptions options;
+                         options.device = device;
+                         return check_gradients(
+                             [=](const std::vector<Tensor>& x) {
+                               return divergence(parse_divergence(name), teacher, x[0], o);
+                             },
+                             {random_tensor({3, v}, 1)}, options);
+                       }});
     }
   return cases;
 }

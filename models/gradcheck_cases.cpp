@@ -16,22 +16,22 @@ ModelConfig small(const std::string& preset) {
   return c;
 }
 
-Inputs inputs_for(const ModelConfig& c) {
+Inputs inputs_for(const ModelConfig& c, Device device) {
   Inputs in;
   if (c.architecture != "decoder") {
-    in.source = Tensor::from(std::vector<int>{4, 5, 6, 7, 8, 9, 10, 0}, {2, 4});
-    in.source_lengths = Tensor::from(std::vector<int>{4, 3}, {2});
+    in.source = Tensor::from(std::vector<int>{4, 5, 6, 7, 8, 9, 10, 0}, {2, 4}, device);
+    in.source_lengths = Tensor::from(std::vector<int>{4, 3}, {2}, device);
   }
   if (c.architecture != "encoder")
-    in.target = Tensor::from(std::vector<int>{2, 5, 9, 2, 10, 0}, {2, 3});
+    in.target = Tensor::from(std::vector<int>{2, 5, 9, 2, 10, 0}, {2, 3}, device);
   return in;
 }
 
 // The whole model as a function of its parameters, dropout included (its draws are fixed by the
 // key).
-GradResult check_model(const std::string& preset) {
-  Model model(small(preset), 3, Dtype::f64);
-  Inputs in = inputs_for(model.config());
+GradResult check_model(const std::string& preset, Device device) {
+  Model model(small(preset), 3, Dtype::f64, device);
+  Inputs in = inputs_for(model.config(), device);
   std::vector<Tensor> values;
   for (const Parameter& p : model.parameters().list())
     if (p.name != "logit_bias") values.push_back(p.value.detach());  // a buffer: no gradient
@@ -40,7 +40,8 @@ GradResult check_model(const std::string& preset) {
     for (const Parameter& p : model.parameters().list()) {
       if (p.name == "logit_bias") continue;
       // The copies under test take the place of the model's own numbers and nodes.
-      std::copy_n(x[size_t(i)].data<double>(), x[size_t(i)].size(), p.value.data<double>());
+      device_copy(device, p.value.data<double>(), device, x[size_t(i)].data<double>(),
+                  x[size_t(i)].size() * sizeof(double));
       // Orders below 0 come after every operator, and each is its own.
       *p.value.node = Node{
           "copy", -1 - i,        {x[size_t(i)].node}, [](const Tensor& dy) { return Grads{dy}; },
@@ -52,7 +53,7 @@ GradResult check_model(const std::string& preset) {
     return model.forward(in, pass).logits;
   };
   GradOptions o;
-  o.elements = 6;
+  o.elements = 6, o.device = device;
   return check_gradients(run, values, o);
 }
 
@@ -61,7 +62,8 @@ GradResult check_model(const std::string& preset) {
 std::vector<GradCase> layer_cases() {
   std::vector<GradCase> cases;
   for (const char* preset : {"gpt2", "bert", "bart", "t5", "t5-v1.1", "llama"})
-    cases.push_back({std::string("model:") + preset, [preset] { return check_model(preset); }});
+    cases.push_back(
+        {std::string("model:") + preset, [preset](Device d) { return check_model(preset, d); }});
   return cases;
 }
 

@@ -8,6 +8,7 @@
 #include "losses/cross_entropy.h"
 #include "losses/divergence.h"
 #include "losses/gradcheck_cases.h"
+#include "tests/devices.h"
 
 using namespace retort;
 
@@ -46,12 +47,13 @@ double distance(const double* x, const double* y, int n) {
 
 }  // namespace
 
-TEST_CASE("divergences and cross-entropy pass the gradient check", "[gradcheck]") {
-  for (const GradCase& c : loss_cases()) {
-    GradResult r = c.run();
-    INFO(c.name << ": " << r.where);
-    CHECK(r.error < kGradLimit);
-  }
+TEST_CASE("divergences and cross-entropy pass the gradient check", "[gradcheck][cuda]") {
+  for (Device device : devices())
+    for (const GradCase& c : loss_cases()) {
+      GradResult r = c.run(device);
+      INFO(c.name << (device == Device::cuda ? " on cuda: " : ": ") << r.where);
+      CHECK(r.error < kGradLimit);
+    }
 }
 
 TEST_CASE("divergences reproduce the reference values in both types") {
@@ -213,6 +215,10 @@ TEST_CASE("-inf logits, and what is refused") {
   q.data<double>()[6] = INFINITY;
   CHECK_THROWS_WITH(compute("js", t, q, Dtype::f32), Catch::Contains("+inf"));
   DivergenceOptions o;
+  o.check = false;  // nothing is read, so nothing is refused
+  CHECK(std::isnan(compute("js", t, q, Dtype::f32, o).loss[1]));
+  CHECK(std::isfinite(compute("js", t, q, Dtype::f32, o).loss[0]));
+  o.check = true;
   o.zero = ZeroPolicy::floor;
   CHECK(compute("rkl", t, s, Dtype::f64, o).loss[0] <= 31);
   // Ignored tokens: the loss is the sum over the others, and the gradient is that sum's.

@@ -10,6 +10,7 @@
 #include "losses/cross_entropy.h"
 #include "models/decode.h"
 #include "models/gradcheck_cases.h"
+#include "tests/devices.h"
 
 using namespace retort;
 
@@ -44,12 +45,13 @@ Inputs batch_of(const ModelConfig& c, int B, int S, int T, uint64_t seed = 5) {
 
 }  // namespace
 
-TEST_CASE("models pass the gradient check in all their parameters", "[gradcheck]") {
-  for (const GradCase& c : layer_cases()) {
-    GradResult r = c.run();
-    INFO(c.name << ": " << r.where);
-    CHECK(r.error < kGradLimit);
-  }
+TEST_CASE("models pass the gradient check in all their parameters", "[gradcheck][cuda]") {
+  for (Device device : devices())
+    for (const GradCase& c : layer_cases()) {
+      GradResult r = c.run(device);
+      INFO(c.name << (device == Device::cuda ? " on cuda: " : ": ") << r.where);
+      CHECK(r.error < kGradLimit);
+    }
 }
 
 TEST_CASE("one batch is learnt to a loss below 0.01") {

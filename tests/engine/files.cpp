@@ -1,0 +1,72 @@
+// Files of the engine: safetensors.
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "engine/gradcheck.h"
+#include "engine/ops.h"
+#include "engine/safetensors.h"
+#include "tests/devices.h"
+
+using namespace retort;
+
+namespace {
+std::string scratch(const std::string& name) {
+  auto folder = std::filesystem::temp_directory_path() / "retort-tests";
+  std::filesystem::create_directories(folder);
+  return (folder / name).string();
+}
+std::string bytes_of(const std::string& path) {
+  std::ifstream f(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(f), {}};
+}
+}  // namespace
+
+TEST_CASE("tensors of any device and layout are written as they are", "[cuda]") {
+  for (Device device : devices()) {
+    std::string path = scratch("devices.safetensors");
+    Tensor x = random_tensor({3, 5}, 1), part = slice(transpose(x), 0, 1, 3);
+    save_safetensors(path, {{"x", x.to(device)},
+                            {"part", slice(transpose(x.to(device)), 0, 1, 3)},
+                            {"half", x.to(Dtype::bf16).to(device)},
+                            {"ids", Tensor::from(std::vector<int>{1, 2, 3}, {3}, device)}});
+    auto back = load_safetensors(path).tensors;
+    CHECK(back["x"].values() == x.values());
+    CHECK(back["part"].values() == part.values());
+    CHECK(back["half"].values() == x.to(Dtype::bf16).values());
+    CHECK(back["ids"].ints() == std::vector<int>{1, 2, 3});
+  }
+}
+
+TEST_CASE("a safetensors file cut anywhere, or lying, is one error") {
+  std::string path = scratch("file.safetensors"), cut = scratch("cut.safetensors");
+  save_safetensors(
+      path, {{"a", random_tensor({3, 5}, 1)}, {"b", Tensor::from(std::vector<int>{1, 2}, {2})}},
+      {{"k", "v"}});
+  TensorFile back = load_safetensors(path);
+  CHECK(back.tensors["a"].values() == random_tensor({3, 5}, 1).values());
+  CHECK(back.tensors["b"].ints() == std::vector<int>{1, 2});
+  CHECK(back.metadata["k"] == "v");
+  std::string whole = bytes_of(path);
+  for (size_t n = 0; n < whole.size(); n++) {
+    std::ofstream(cut, std::ios::binary) << whole.substr(0, n);
+    REQUIRE_THROWS_WITH(load_safetensors(cut), Catch::Contains("cut.safetensors: "));
+  }
+  auto lie = [&](const std::string& header) {
+    uint64_t n = header.size();
+    std::ofstream(cut, std::ios::binary)
+        << std::string(reinterpret_cast<char*>(&n), 8) << header << std::string(16, '\0');
+    CHECK_THROWS_WITH(load_safetensors(cut), Catch::Contains("cut.safetensors: "));
+  };
+  lie(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,12]}})");
+  lie(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[4,20]}})");
+  lie(R"({"a":{"dtype":"F32","shape":[-4],"data_offsets":[0,16]}})");
+  lie(R"({"a":{"dtype":"F32","shape":[4000000000,4000000000],"data_offsets":[0,16]}})");
+  lie(R"({"a":{"dtype":"Q8","shape":[16],"data_offsets":[0,16]}})");
+  lie(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})");
+  lie(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})");
+  lie(R"({"a":)");
+  lie(R"([1])");
+  CHECK_THROWS_WITH(load_safetensors(scratch("absent")),
+                    Catch::Contains("absent: cannot be opened"));
+}
