@@ -10,7 +10,7 @@ SIMT       = tests/simt
 SIMT_BUILD = $(BUILD)/shim
 SIMT_STD   = -std=c++20 -g -Wall -Wextra -Wno-unknown-pragmas -I. -MMD -MP
 SIMT_FLAGS = -DRETORT_CUDA -DSIMT -DSIMT_BIN='"$(SIMT_BUILD)"' -I$(SIMT)
-SIMT_SELF  = simt worker rendezvous device_memory queue cudart launch
+SIMT_SELF  = simt worker rendezvous device_memory queue cudart launch cublaslt
 
 SIMT_OBJ      = $(SIMT_SELF:%=$(SIMT_BUILD)/plain/%.o)
 SIMT_ASAN_OBJ = $(SIMT_SELF:%=$(SIMT_BUILD)/asan/%.o) $(SIMT_BUILD)/asan/uninitialised.o
