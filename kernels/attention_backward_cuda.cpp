@@ -59,7 +59,7 @@ DEV Real<T> probability(const Head<T>& head, int i, int j, Real<T> score, Real<T
 }
 
 template <class T, int kD>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, sizeof(Real<T>) == 8 ? 2 : 3)
     backward_keys(AttentionArgs<T> a, const Real<T>* log_sum, const Real<T>* delta, const T* dout,
                   T* dk, T* dv, int tiles) {
   using R = Real<T>;
@@ -137,7 +137,7 @@ HD int diagonals_of(int S) {
 }
 
 template <class T, int kD>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, sizeof(Real<T>) == 8 ? 2 : 3)
     backward_queries(AttentionArgs<T> a, const Real<T>* log_sum, const Real<T>* delta,
                      const T* dout, T* dq, Real<T>* diagonals, int tiles) {
   using R = Real<T>;
