@@ -1,13 +1,12 @@
 # Retort. `make help` lists what there is.
 #   make deps | all | test | demo | bench | cuda | simt | format | install | clean
 # Every source under kernels engine losses models data distill becomes one library; build/retort is the program.
-# DEVICE: cpu; cuda (nvcc compiles the kernels; in build/cuda); simt (the CUDA sources by g++ against the shim in
-# tests/simt, which runs them where there is no GPU; in build/simt).
+# The sources with kernels are compiled once for each device: for the CPU in build; by nvcc in build/cuda; by g++ against
+# the shim of tests/simt, which runs them where there is no GPU, in build/simt. All others are the same for all.
 
 CXX     ?= g++
 ARCH    ?= native
 PREFIX  ?= /usr/local
-DEVICE  ?= cpu
 BUILD   ?= build
 OPT     ?= -O3
 VERSION := 0.1.0
@@ -15,21 +14,24 @@ MAKEFLAGS += -j$(shell nproc)
 
 CXXFLAGS += -std=c++20 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast
 CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
-LDLIBS   = $(CUDA_LIBS) -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash
+LDLIBS   = -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash
 
 PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
-           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3
+           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3 libboost-context-dev
 
 ROOMS = kernels engine losses models data distill
 ALL   = $(filter-out distill/main.cpp,$(wildcard $(ROOMS:%=%/*.cpp)))
-SRC   = $(filter-out $(if $(filter cpu,$(DEVICE)),%_cuda.cpp,kernels/cpu_only.cpp),$(ALL))
-OBJ   = $(SRC:%.cpp=$(BUILD)/%.o)
+CUDA_ONLY  = $(filter %_cuda.cpp %_cudnn.cpp,$(ALL))
+KERNEL_SRC = $(shell grep -l 'kernels/launch.h\|engine/map.h\|__global__' $(ALL))
+HOST_SRC   = $(filter-out $(KERNEL_SRC) $(CUDA_ONLY) kernels/cpu_only.cpp,$(ALL))
+HOST_OBJ   = $(HOST_SRC:%.cpp=$(BUILD)/%.o)
+OBJ   = $(HOST_OBJ) $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(CUDA_ONLY),$(KERNEL_SRC)) kernels/cpu_only.cpp)
+GPU_SRC    = $(sort $(KERNEL_SRC) $(CUDA_ONLY))
 LIB   = $(BUILD)/libretort.a
-TESTS = $(wildcard tests/*.cpp tests/*/*.cpp)
-BENCH = $(wildcard bench/*.cpp)
-DEVICE_SRC = $(shell grep -l 'kernels/launch.h\|engine/map.h\|__global__' $(ALL))
+TESTS = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tests/cudnn/% tests/simt/%,$(wildcard tests/*.cpp tests/*/*.cpp)))
+BENCH = $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard bench/*.cpp))
 
-.PHONY: all deps test demo bench cuda simt format check-format install clean help nvcc-check
+.PHONY: all deps test demo bench cuda simt simt-check check-cuda gpu-check format check-format install clean help
 all: deps $(BUILD)/retort  ## build the program, build/retort
 
 help:  ## this list
@@ -57,12 +59,17 @@ $(BUILD)/%.o: %.cpp | deps
 $(LIB): $(OBJ)
 	@rm -f $@
 	@ar rcs $@ $^
-$(BUILD)/retort: $(BUILD)/distill/main.o $(LIB)
-	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
-$(BUILD)/tests/run: $(TESTS:%.cpp=$(BUILD)/%.o) $(LIB)
-	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
-$(BUILD)/bench/run: $(BENCH:%.cpp=$(BUILD)/%.o) $(LIB)
-	$(CXX) -fopenmp $^ $(LDLIBS) -o $@
+# Each device's program, tests and benchmarks: the common objects and those with its kernels.
+%/retort: $(BUILD)/distill/main.o
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+%/tests/run: $(TESTS)
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+%/bench/run: $(BENCH)
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+PROGRAMS = retort tests/run bench/run
+$(PROGRAMS:%=$(BUILD)/%): $(LIB)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -71,41 +78,62 @@ CUDA  ?= $(patsubst %/bin/nvcc,%,$(firstword $(shell command -v nvcc 2>/dev/null
 NVCC   = $(CUDA)/bin/nvcc
 ARCHS ?= 80 90 100
 NVCCFLAGS = -x cu -std=c++20 -O3 -DRETORT_CUDA -I. -I$(BUILD) -Werror all-warnings -Xcompiler -Wno-unknown-pragmas \
-            -Xcompiler "-march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast"
+            -Xcompiler "-march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast" \
+            -Xcompiler -Wno-free-nonheap-object -Xptxas -v --compress-mode=none
 GENCODE = $(foreach a,$(ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
           -gencode arch=compute_$(lastword $(ARCHS)),code=compute_$(lastword $(ARCHS))
-ifeq ($(DEVICE),cuda)
-CXXFLAGS += -DRETORT_CUDA -isystem $(CUDA)/include
-CUDA_LIBS = -L$(CUDA)/lib64 -Wl,-rpath,$(CUDA)/lib64 -lcublasLt -lcudart_static -lpthread -ldl -lrt
-$(filter $(DEVICE_SRC:%.cpp=$(BUILD)/%.o),$(OBJ)): $(BUILD)/%.o: %.cpp | deps
+CUDA_OBJ = $(GPU_SRC:%.cpp=$(BUILD)/cuda/%.o)
+$(PROGRAMS:%=$(BUILD)/cuda/%): $(HOST_OBJ) $(CUDA_OBJ)
+$(PROGRAMS:%=$(BUILD)/cuda/%): LDLIBS += -L$(CUDA)/lib64 -Wl,-rpath,$(CUDA)/lib64 -lcublasLt -lcudart_static -lpthread -ldl -lrt
+$(filter-out $(KERNEL_SRC:%.cpp=$(BUILD)/cuda/%.o),$(CUDA_OBJ)): $(BUILD)/cuda/%.o: %.cpp | deps
 	@mkdir -p $(@D)
-	$(NVCC) $(NVCCFLAGS) $(GENCODE) -MD -MF $(@:.o=.d) -c $< -o $@
-endif
-ifeq ($(DEVICE),simt)
-CXXFLAGS += -DRETORT_CUDA -DSIMT -Itests/simt
-include tests/simt/simt.mk
-endif
-cuda:  ## build/cuda/retort, which has the CUDA backend (CUDA= where the toolkit is)
-	@[ -x "$(NVCC)" ] || { echo "make cuda: no nvcc found; install the CUDA toolkit, or say where it is: make cuda CUDA=/path"; exit 1; }
-	@$(MAKE) --no-print-directory DEVICE=cuda BUILD=$(BUILD)/cuda all
-simt:  ## run the tests of the CUDA backend on the CPU, in build/simt
-	@$(MAKE) --no-print-directory DEVICE=simt BUILD=$(BUILD)/simt $(BUILD)/simt/tests/run
-	$(BUILD)/simt/tests/run [cuda]
-
-test: deps $(BUILD)/tests/run $(BUILD)/retort nvcc-check  ## build and pass every test
-	$(BUILD)/tests/run
-
-# Where nvcc is found every operator, loss and row-kernel file must compile for the GPU, warnings being errors.
-NVCC_OBJ = $(DEVICE_SRC:%.cpp=$(BUILD)/nvcc/%.o)
-$(BUILD)/nvcc/%.o: %.cpp | deps
+	$(CXX) $(CXXFLAGS) -DRETORT_CUDA -isystem $(CUDA)/include -c $< -o $@
+$(KERNEL_SRC:%.cpp=$(BUILD)/cuda/%.o): $(BUILD)/cuda/%.o: %.cpp | deps
 	@mkdir -p $(@D)
-	$(NVCC) $(NVCCFLAGS) -arch=sm_90 -MD -MF $(@:.o=.d) -c $< -o $@
-ifeq ($(CUDA),)
-nvcc-check:  ## compile the kernels for CUDA where nvcc is found
-	@echo "nvcc-check: skipped, no nvcc here"
+	@echo $(NVCC) -c $<
+	@$(NVCC) $(NVCCFLAGS) $(GENCODE) -MD -MF $(@:.o=.d) -c $< -o $@ 2>$(@:.o=.ptxas) || { cat $(@:.o=.ptxas); exit 1; }
+ifneq ($(wildcard $(NVCC)),)
+cuda: deps $(BUILD)/cuda/retort  ## build/cuda/retort, which has the CUDA backend (CUDA= where the toolkit is)
+check-cuda: deps $(PROGRAMS:%=$(BUILD)/cuda/%) cudnn-check  ## spills, registers, wide loads, roofline; cuDNN's plans; the program
+	@tests/cuda/check.py $(BUILD)/cuda
+	@tests/cuda/check_program $(BUILD)/cuda/retort
+gpu-check: deps $(PROGRAMS:%=$(BUILD)/cuda/%)  ## on a machine with a GPU: tests, compute-sanitizer, benchmark; gpu-check.json
+	@tests/cuda/gpu_check $(BUILD)/cuda
 else
-nvcc-check: $(NVCC_OBJ)  ## compile the kernels for CUDA where nvcc is found
+cuda gpu-check:
+	@echo "make $@: no nvcc found; install the CUDA toolkit, or say where it is: make $@ CUDA=/path"; exit 1
+check-cuda:
+	@echo "SKIPPED: check-cuda, no nvcc here"
 endif
+include tests/cudnn/cudnn.mk
+
+# The CUDA sources against the shim: plain, and under the sanitizers, which see one thread of the system only
+# (OpenMP's are not its own) and the sources with kernels only.
+include tests/simt/simt.mk
+simt_SHIM = $(SIMT_OBJ)
+asan_SHIM = $(SIMT_ASAN_OBJ)
+tsan_SHIM = $(SIMT_TSAN_OBJ)
+simt_FLAGS = -O2
+asan_FLAGS = -O1 -g -fno-openmp -fopenmp-simd $(SIMT_ASAN)
+tsan_FLAGS = -O1 -g -fno-openmp -fopenmp-simd $(SIMT_TSAN)
+define shim_build
+$(GPU_SRC:%.cpp=$(BUILD)/$(1)/%.o): $(BUILD)/$(1)/%.o: %.cpp | deps
+	@mkdir -p $$(@D)
+	$$(CXX) $$(CXXFLAGS) $$(SIMT_FLAGS) $$($(1)_FLAGS) -c $$< -o $$@
+$(PROGRAMS:%=$(BUILD)/$(1)/%): $(HOST_OBJ) $(GPU_SRC:%.cpp=$(BUILD)/$(1)/%.o) $($(1)_SHIM)
+$(PROGRAMS:%=$(BUILD)/$(1)/%): LDLIBS += -lboost_context
+$(PROGRAMS:%=$(BUILD)/$(1)/%): LDFLAGS += $(filter -fsanitize%,$($(1)_FLAGS))
+endef
+$(foreach b,simt asan tsan,$(eval $(call shim_build,$(b))))
+
+simt: deps $(BUILD)/simt/tests/run $(BUILD)/simt/retort  ## the tests of the CUDA backend, on the CPU
+	$(BUILD)/simt/tests/run "[cuda]"
+SEEDS ?= 1 5 6 7
+simt-check: simt simt-test $(BUILD)/asan/tests/run $(BUILD)/tsan/tests/run  ## the shim's own tests; further thread orders, sanitizers
+	@export RETORT_MEMORY_CACHE=off; for s in $(SEEDS); do \
+	  echo "SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/simt/tests/run "[cuda][small]" || exit 1; done
+	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1; for b in asan tsan; do for s in 0 $(SEEDS); do \
+	  echo "$$b, SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/$$b/tests/run "[cuda][small]" || exit 1; done; done
 
 data/sets/l10n-en-ro: | deps
 	data/get l10n-en-ro

@@ -1,28 +1,22 @@
-// The training step of three teacher/student pairs against the machine's limit. A table
-// and JSON on standard output, the JSON also in a file (--json). A step: teacher forward, student
-// forward and backward, js over all positions (mean over tokens), clipping at 1, AdamW;
-// decoder-only, GPT-2 shape, float32.
+// The training step of three teacher/student pairs against the machine's limit. A step: teacher
+// forward, student forward and backward, js over all positions (mean over tokens), clipping at 1,
+// AdamW; decoder-only, GPT-2 shape, float32.
 //   GFLOP/s   matrix products of the step (linear layers and attention scores; 2 m n k each) over
-//   the step's time raw       the best rate one oneDNN product of the step's own linear layers
-//   reaches, timed between the steps fraction  GFLOP/s over raw
+//             the step's time
+//   raw       the best rate that one product of the step's own linear layers reaches, timed between
+//             the steps
+//   fraction  GFLOP/s over raw
 #include <fmt/core.h>
-#include <omp.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
-#include "build_commit.h"
+#include "bench/bench.h"
 #include "engine/optimizer.h"
 #include "kernels/gemm.h"
 #include "losses/divergence.h"
 #include "models/model.h"
 
-using namespace retort;
-using Json = nlohmann::json;
-
+namespace retort {
 namespace {
 
 struct Size {
@@ -38,14 +32,6 @@ const Configuration kConfigurations[] = {
     {"V8192-T128-B8-512x6x8/256x2x4", 8192, 128, 8, {512, 6, 8}, {256, 2, 4}},
     {"V32000-T256-B4-768x12x12/768x6x12", 32000, 256, 4, {768, 12, 12}, {768, 6, 12}},
 };
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
 
 struct Product {
   int m, n, k;  // C (m, n) = A (m, k) B (n, k)^T
@@ -72,30 +58,33 @@ double forward_flops(const Configuration& c, const Size& s) {
 }
 
 // Rate of one product, GFLOP/s, as forward computes it.
-double raw_rate(const Product& p) {
-  Tensor a = Tensor::zeros({p.m, p.k}), b = Tensor::zeros({p.n, p.k}),
-         c = Tensor::zeros({p.m, p.n});
+double raw_rate(Device device, const Product& p) {
+  Tensor a = Tensor::zeros({p.m, p.k}, Dtype::f32, device), b({p.n, p.k}, Dtype::f32, device),
+         c({p.m, p.n}, Dtype::f32, device);
+  device_zero(device, b.storage->data, b.storage->bytes);
+  device_synchronize(device);
   double start = now();
-  gemm<float>(Device::cpu,
+  gemm<float>(device,
               {.tb = true, .m = p.m, .n = p.n, .k = p.k, .lda = p.k, .ldb = p.k, .ldc = p.n},
               a.data<float>(), b.data<float>(), c.data<float>());
+  device_synchronize(device);
   return 2e-9 * p.m * p.n * p.k / (now() - start);
 }
 
-Model make(const Configuration& c, const Size& s, uint64_t seed) {
+Model make(const Configuration& c, const Size& s, uint64_t seed, Device device) {
   ModelConfig m = ModelConfig::preset("gpt2");
   m.vocab = c.V, m.width = s.width, m.heads = s.heads, m.layers = s.layers, m.max_positions = c.T;
   m.dropout = m.attention_dropout = 0;
-  return Model(m, seed);
+  return Model(m, seed, Dtype::f32, device);
 }
 
-Json measure(const Configuration& c, double seconds) {
-  Model teacher = make(c, c.teacher, 1), student = make(c, c.student, 2);
+Json measure(Device device, const Configuration& c, double seconds) {
+  Model teacher = make(c, c.teacher, 1, device), student = make(c, c.student, 2, device);
   auto adam = make_optimizer({}, student.parameters());
   std::vector<int> ids(size_t(c.B) * size_t(c.T));
   for (size_t i = 0; i < ids.size(); i++) ids[i] = int(uniform({3}, 0, uint32_t(i)) * float(c.V));
   Inputs in;
-  in.target = Tensor::from(ids, {c.B, c.T});
+  in.target = Tensor::from(ids, {c.B, c.T}, device);
   int N = c.B * c.T;
   std::map<std::string, std::vector<double>> parts;
   std::vector<double> steps;
@@ -104,10 +93,11 @@ Json measure(const Configuration& c, double seconds) {
   all.insert(all.end(), more.begin(), more.end());
   size_t next = 0;
   double begin = now();
-  reset_peak_memory(Device::cpu);
+  reset_peak_memory(device);
   for (int i = 0; i < 3 || now() - begin < seconds; i++) {
     double t = now(), start = t;
     auto lap = [&](const char* name) {
+      device_synchronize(device);
       double u = now();
       if (i) parts[name].push_back(u - t);
       t = u;
@@ -132,7 +122,8 @@ Json measure(const Configuration& c, double seconds) {
     adam->step(1e-4);
     lap("adamw");
     if (i) steps.push_back(now() - start);  // the first warms up
-    for (int k = 0; k < 4; k++) best_raw = std::max(best_raw, raw_rate(all[next++ % all.size()]));
+    for (int k = 0; k < 4; k++)
+      best_raw = std::max(best_raw, raw_rate(device, all[next++ % all.size()]));
   }
   double flops = forward_flops(c, c.teacher) + 3 * forward_flops(c, c.student),
          step = median(steps);
@@ -143,36 +134,29 @@ Json measure(const Configuration& c, double seconds) {
             {"gflops", 1e-9 * flops / step},
             {"raw_gflops", best_raw},
             {"fraction", 1e-9 * flops / step / best_raw},
-            {"peak_bytes", memory_stats(Device::cpu).peak}};
+            {"peak_bytes", memory_stats(device).peak}};
   for (auto& [name, v] : parts) j["parts"][name] = median(v);
   return j;
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  std::string path, only;
-  double seconds = 30;
-  CLI::App app("The training step against the machine's limit");
-  app.add_option("--json", path, "File for the results");
-  app.add_option("--only", only, "Part of a configuration's name");
-  app.add_option("--seconds", seconds, "For each configuration")->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-  Json out = {
-      {"commit", RETORT_COMMIT}, {"threads", omp_get_max_threads()}, {"rows", Json::array()}};
+Json bench_steps(Device device, const std::string& only, double seconds) {
+  Json rows = Json::array();
   fmt::print(
       "| configuration | tokens/s | GFLOP/s | raw GFLOP/s | fraction | peak MB "
       "|\n|---|---:|---:|---:|---:|---:|\n");
   for (const Configuration& c : kConfigurations) {
     if (std::string(c.name).find(only) == std::string::npos) continue;
-    Json j = measure(c, seconds);
+    Json j = measure(device, c, seconds);
     fmt::print("| {} | {:.0f} | {:.1f} | {:.1f} | {:.2f} | {:.0f} |\n", c.name,
                j["tokens_per_second"].get<double>(), j["gflops"].get<double>(),
                j["raw_gflops"].get<double>(), j["fraction"].get<double>(),
                j["peak_bytes"].get<double>() / 1e6);
     std::fflush(stdout);
-    out["rows"].push_back(j);
+    rows.push_back(j);
   }
-  fmt::print("\n{}\n", out.dump(2));
-  if (!path.empty()) std::ofstream(path) << out.dump(2) << "\n";
+  return rows;
 }
+
+}  // namespace retort

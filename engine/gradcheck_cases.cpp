@@ -202,6 +202,19 @@ void add_products(std::vector<GradCase>& c) {
       [] {
         return Inputs{normal({2, 3, 7}, 1), normal({5, 7}, 2)};
       }));
+  for (bool biases : {true, false})
+    c.push_back(make(
+        biases ? "feed_forward" : "feed_forward without biases",
+        [](const Inputs& x) {
+          bool b = x.size() > 3;
+          return feed_forward(transpose(x[0], 0, 1), x[1], b ? x[3] : Tensor(), x[2],
+                              b ? x[4] : Tensor());
+        },
+        [biases] {
+          Inputs x{normal({2, 3, 7}, 1), normal({8, 7}, 2), normal({5, 8}, 3)};
+          if (biases) x.push_back(normal({8}, 4)), x.push_back(normal({5}, 5));
+          return x;
+        }));
 }
 
 void add_attention(std::vector<GradCase>& c) {

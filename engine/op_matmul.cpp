@@ -1,4 +1,5 @@
-// Matrix products: matmul with batches and transposed views, and the linear layer.
+// Matrix products: matmul with batches and transposed views, the linear layer, and two of them with
+// GELU between.
 #include "engine/map.h"
 #include "kernels/gemm.h"
 
@@ -54,16 +55,80 @@ Tensor multiply(const Tensor& a_in, const Tensor& b_in) {
   return y;
 }
 
+// f(T(), Out()) for a product of tensors of type `in` that is stored as `out`: the same, or f32.
+template <class F>
+void dispatch_product(Dtype in, Dtype out, F f) {
+  dispatch(in, [&]<class T>(T t) { in == out ? f(t, t) : f(t, Real<T>()); });
+}
 template <class T>
-struct FillRow {  // the bias waits in y; the product adds to it
-  const T* b;
-  T* y;
-  int n;
-  template <class Team>
-  HD void operator()(Team team, int row) const {
-    copy(team, n, b, y + size_t(row) * n);
+T* data_or_null(const Tensor& x) {
+  return x.defined() ? x.data<T>() : nullptr;
+}
+
+// What linear layers are made of, for contiguous tensors: x W^T + b, and what becomes of it.
+struct Gelu {
+  bool apply = false;
+  Tensor before;  // when defined, keeps what gelu_tanh is applied to
+};
+Tensor project(const Tensor& x, const Tensor& w, const Tensor& b, Dtype out,
+               const Gelu& gelu = {}) {
+  Shape shape = x.shape;
+  shape.back() = w.dim(0);
+  Tensor y(shape, out, x.device());
+  Gemm g{.tb = true, .m = x.rows(), .n = w.dim(0), .k = w.dim(1)};
+  g.lda = g.ldb = g.k, g.ldc = g.n, g.stable_rows = stable_rows > 0;
+  dispatch_product(x.dtype, out, [&]<class T, class Out>(T, Out) {
+    gemm<T, Out>(x.device(), g, x.data<T>(), w.data<T>(), y.data<Out>(),
+                 {.bias = data_or_null<Out>(b),
+                  .gelu = gelu.apply,
+                  .before_gelu = data_or_null<Out>(gelu.before)});
+  });
+  return y;
+}
+// dx = dy W; with `before_gelu`, the gradient through it too.
+Tensor input_gradient(const Tensor& dy, const Tensor& w, const Tensor& before_gelu = {}) {
+  Shape shape = dy.shape;
+  shape.back() = w.dim(1);
+  Tensor dx(shape, w.dtype, w.device());
+  Gemm g{.m = dy.rows(), .n = w.dim(1), .k = w.dim(0)};
+  g.lda = g.k, g.ldb = g.ldc = g.n;
+  dispatch(w.dtype, [&]<class T>(T) {
+    gemm<T, T>(w.device(), g, dy.data<T>(), w.data<T>(), dx.data<T>(),
+               {.gelu_of = data_or_null<T>(before_gelu)});
+  });
+  return dx;
+}
+// dW = dy^T x and db, the columns' sums of dy, where it is wanted: in float32 for bf16.
+struct WeightGradient {
+  Tensor w, b;
+  WeightGradient(const Tensor& dy, const Tensor& x, bool with_bias) {
+    Dtype out = real_of(x.dtype);
+    w = Tensor({dy.cols(), x.cols()}, out, x.device());
+    if (with_bias) b = Tensor({dy.cols()}, out, x.device());
+    Gemm g{.ta = true, .m = dy.cols(), .n = x.cols(), .k = x.rows()};
+    g.lda = g.m, g.ldb = g.ldc = g.n;
+    dispatch(x.dtype, [&]<class T>(T) {
+      using Out = Real<T>;
+      gemm<T, Out>(x.device(), g, dy.data<T>(), x.data<T>(), w.data<Out>(),
+                   {.sums = data_or_null<Out>(b)});
+    });
   }
 };
+
+void check_linear(const char* name, const Tensor& x, const Tensor& w, const Tensor& b) {
+  auto shapes = [&] {
+    return text(x.shape) + " by weight " + text(w.shape) +
+           (b.defined() ? ", bias " + text(b.shape) : "");
+  };
+  ENSURE(w.rank() == 2 && x.rank() >= 1 && x.cols() == w.cols(),
+         std::string(name) + ": expected (..., I) by weight (O, I): " + shapes());
+  ENSURE(!b.defined() || b.shape == Shape{w.dim(0)},
+         std::string(name) + ": expected bias (O): " + shapes());
+  ENSURE(x.dtype == w.dtype && (!b.defined() || b.dtype == w.dtype),
+         std::string(name) + ": types differ: " + name_of(x.dtype) + " " + shapes());
+}
+// As a product reads it.
+Tensor ready(const Tensor& x) { return x.defined() ? contiguous(x.detach()) : x; }
 
 }  // namespace
 
@@ -89,55 +154,39 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 StableRows::StableRows() { stable_rows++; }
 StableRows::~StableRows() { stable_rows--; }
 
-Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias) {
-  auto shapes = [&] {
-    return text(x_in.shape) + " by weight " + text(weight.shape) +
-           (bias.defined() ? ", bias " + text(bias.shape) : "");
-  };
-  ENSURE(weight.rank() == 2 && x_in.rank() >= 1 && x_in.cols() == weight.cols(),
-         "linear: expected (..., I) by weight (O, I): " + shapes());
-  ENSURE(!bias.defined() || bias.shape == Shape{weight.dim(0)},
-         "linear: expected bias (O): " + shapes());
-  ENSURE(x_in.dtype == weight.dtype && (!bias.defined() || bias.dtype == weight.dtype),
-         std::string("linear: types differ: ") + name_of(x_in.dtype) + " " + shapes());
-  Tensor x = contiguous(x_in);
+Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias,
+              std::optional<Dtype> out_in) {
+  check_linear("linear", x_in, weight, bias);
+  Dtype out = out_in.value_or(x_in.dtype);
+  ENSURE(out == x_in.dtype || out == real_of(x_in.dtype),
+         std::string("linear: no product of ") + name_of(x_in.dtype) + " gives " + name_of(out));
+  Tensor x = ready(x_in), w = ready(weight), b = ready(bias);
+  if (b.defined()) b = cast(b, out);
+  return record("linear", project(x, w, b, out), {x_in, weight, bias},
+                [x, w, wants = bool(x_in.node), has_bias = bias.defined()](const Tensor& dy_in) {
+                  Tensor dy = cast(contiguous(dy_in), x.dtype);
+                  WeightGradient d(dy, x, has_bias);
+                  return Grads{wants ? input_gradient(dy, w) : Tensor(), d.w, d.b};
+                });
+}
+
+Tensor feed_forward(const Tensor& x_in, const Tensor& w0_in, const Tensor& b0, const Tensor& w1_in,
+                    const Tensor& b1) {
+  check_linear("feed_forward", x_in, w0_in, b0);
+  Tensor x = ready(x_in), w0 = ready(w0_in), w1 = ready(w1_in);
   Shape shape = x.shape;
-  shape.back() = weight.dim(0);
-  int n = x.rows(), in = x.cols(), out = weight.dim(0);
-  Tensor y(shape, x.dtype, x.device());
-  dispatch(x.dtype, [&]<class T>(T) {
-    if (bias.defined())
-      rows(x.device(), n, FillRow<T>{contiguous(bias).data<T>(), y.data<T>(), out});
-    gemm<T>(x.device(),
-            {.tb = true,
-             .m = n,
-             .n = out,
-             .k = in,
-             .lda = in,
-             .ldb = in,
-             .ldc = out,
-             .beta = bias.defined() ? 1.f : 0.f,
-             .stable_rows = stable_rows > 0},
-            x.data<T>(), contiguous(weight).data<T>(), y.data<T>());
-  });
-  return record(
-      "linear", y, {x, weight, bias},
-      [x = x.detach(), w = contiguous(weight.detach()), wants = bool(x.node),
-       has_bias = bias.defined()](const Tensor& dy_in) {
-        Tensor dy = contiguous(dy_in), dx, dw = w.like(), db;
-        int n = x.rows(), in = x.cols(), out = w.dim(0);
-        if (wants) dx = x.like();
-        dispatch(x.dtype, [&]<class T>(T) {
-          if (wants)
-            gemm<T>(x.device(), {.m = n, .n = in, .k = out, .lda = out, .ldb = in, .ldc = in},
-                    dy.data<T>(), w.data<T>(), dx.data<T>());
-          gemm<T>(x.device(),
-                  {.ta = true, .m = out, .n = in, .k = n, .lda = out, .ldb = in, .ldc = in},
-                  dy.data<T>(), x.data<T>(), dw.data<T>());
-        });
-        if (has_bias) db = sum_to(dy, {out});
-        return Grads{dx, dw, db};
-      });
+  shape.back() = w0.dim(0);
+  Gelu gelu{true, {}};
+  if (recorded({x_in, w0_in, b0, w1_in, b1})) gelu.before = Tensor(shape, x.dtype, x.device());
+  Tensor h = project(x, w0, ready(b0), x.dtype, gelu);
+  check_linear("feed_forward", h, w1, b1);
+  return record("feed_forward", project(h, w1, ready(b1), x.dtype), {x_in, w0_in, b0, w1_in, b1},
+                [x, w0, w1, before = gelu.before, h, wants = bool(x_in.node), bias0 = b0.defined(),
+                 bias1 = b1.defined()](const Tensor& dy_in) {
+                  Tensor dy = contiguous(dy_in), dh = input_gradient(dy, w1, before);
+                  WeightGradient d0(dh, x, bias0), d1(dy, h, bias1);
+                  return Grads{wants ? input_gradient(dh, w0) : Tensor(), d0.w, d0.b, d1.w, d1.b};
+                });
 }
 
 }  // namespace retort

@@ -36,7 +36,8 @@ Tensor log_softmax(const Tensor& x_in) {
 
 Tensor logsumexp(const Tensor& x_in) {
   Tensor x = contiguous(x_in);
-  Shape shape(x.shape.begin(), x.shape.end() - (x.rank() ? 1 : 0));
+  Shape shape = x.shape;
+  if (!shape.empty()) shape.pop_back();
   if (shape.empty()) shape = {1};
   Tensor y(shape, x.dtype, x.device());
   dispatch(x.dtype, [&]<class T>(T) {

@@ -1,5 +1,6 @@
 // Elementwise functions of one tensor, forward and backward side by side.
 #include "engine/map.h"
+#include "kernels/gelu.h"
 
 namespace retort {
 namespace {
@@ -91,22 +92,6 @@ struct GeluBackward {  // Phi(x) + x phi(x)
     return dy * (T(0.5) * (1 + erf_(x * T(0.7071067811865475))) + x * phi);
   }
 };
-struct GeluTanh {
-  template <class T>
-  HD T operator()(T x) const {
-    T u = T(0.7978845608028654) * (x + T(0.044715) * x * x * x);
-    return T(0.5) * x * (1 + tanh_(u));
-  }
-};
-struct GeluTanhBackward {
-  template <class T>
-  HD T operator()(T x, T dy) const {
-    T u = T(0.7978845608028654) * (x + T(0.044715) * x * x * x);
-    T du = T(0.7978845608028654) * (1 + T(0.134145) * x * x), t = tanh_(u);
-    return dy * T(0.5) * (1 + t + x * (1 - t * t) * du);
-  }
-};
-
 // An operator whose backward needs its input, or its output.
 template <class F, class B>
 Tensor from_input(const char* name, const Tensor& x_in, F f, B b) {

@@ -3,6 +3,8 @@
 // throws std::invalid_argument naming itself and the shapes when they do not fit, takes float32,
 // float64 or bfloat16, and accepts strided views.
 #pragma once
+#include <optional>
+
 #include "engine/tape.h"
 #include "kernels/random.h"
 
@@ -67,10 +69,16 @@ Tensor rms_norm(const Tensor& x, const Tensor& gain, double eps = 1e-6);
 /// (..., m, k) x (..., k, n) -> (..., m, n); leading dimensions equal, or b (k, n) for all of a's
 /// rows; transposed views cost no copy.
 Tensor matmul(const Tensor& a, const Tensor& b);
-/// x W^T + b for x (..., I), W (O, I), b (O) or undefined -> (..., O).
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
-/// While one lives, linear() gives a row of x the same bits whatever other rows there are: decoding
-/// must not depend on the batch. Slower by a third where rows are many.
+/// x W^T + b for x (..., I), W (O, I), b (O) or undefined -> (..., O); of bf16 tensors in `out`,
+/// f32 or bf16 (as if undefined).
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+              std::optional<Dtype> out = {});
+/// gelu_tanh(x W0^T + b0) W1^T + b1, as linear() would; one operator, because a library has GELU
+/// and its derivative as part of the products.
+Tensor feed_forward(const Tensor& x, const Tensor& w0, const Tensor& b0, const Tensor& w1,
+                    const Tensor& b1);
+/// While one lives, linear() and feed_forward() give a row of x the same bits whatever other rows
+/// there are: decoding must not depend on the batch. Slower by a third where rows are many.
 struct StableRows {
   StableRows();
   ~StableRows();

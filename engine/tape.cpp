@@ -31,11 +31,14 @@ void arrive(Node& node, const Tensor& gradient) {
 NoGrad::NoGrad() { quiet++; }
 NoGrad::~NoGrad() { quiet--; }
 
+bool recorded(const std::vector<Tensor>& inputs) {
+  return !quiet &&
+         std::any_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return bool(x.node); });
+}
+
 Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, Backward back) {
   y.node = nullptr;
-  if (quiet ||
-      std::none_of(inputs.begin(), inputs.end(), [](const Tensor& x) { return bool(x.node); }))
-    return y;
+  if (!recorded(inputs)) return y;
   std::vector<std::shared_ptr<Node>> nodes;
   for (const Tensor& x : inputs) nodes.push_back(x.node);
   y.node = std::make_shared<Node>(

@@ -22,8 +22,11 @@ struct Node {
   Dtype dtype;  ///< of its output; a parameter's gradient is in real_of(dtype)
 };
 
+/// Whether an operator on `inputs` is recorded: not under NoGrad, nor when no input wants a
+/// gradient.
+bool recorded(const std::vector<Tensor>& inputs);
 /// Makes `y` the output of operator `name` on `inputs`. Without `back`, backward() through y throws
-/// and names the operator. Nothing is recorded under NoGrad or when no input wants a gradient.
+/// and names the operator.
 Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, Backward back);
 
 /// A leaf whose gradient is wanted. Gradients add up over backward() calls until zeroed.

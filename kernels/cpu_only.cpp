@@ -1,6 +1,5 @@
 // In the place of the CUDA backend where the build has none: every call says so.
 #include "kernels/attention.h"
-#include "kernels/bf16.h"
 #include "kernels/gemm.h"
 
 namespace retort {
@@ -15,13 +14,21 @@ void cuda_copy(Device, void*, Device, const void*, size_t) { no_cuda(); }
 void cuda_zero(void*, size_t) { no_cuda(); }
 void cuda_synchronize() { no_cuda(); }
 
-template <class T>
-void cuda_gemm(const Gemm&, const T*, const T*, T*) {
+template <class T, class Out>
+bool cuda_gemm(const Gemm&, const T*, const T*, Out*, const Epilogue<Out>&) {
   no_cuda();
 }
-template void cuda_gemm(const Gemm&, const float*, const float*, float*);
-template void cuda_gemm(const Gemm&, const double*, const double*, double*);
-template void cuda_gemm(const Gemm&, const bf16*, const bf16*, bf16*);
+template <class T, class Out>
+void cuda_stable_gemm(const Gemm&, const T*, const T*, Out*) {
+  no_cuda();
+}
+#define PRODUCTS(T, Out)                                                                \
+  template bool cuda_gemm(const Gemm&, const T*, const T*, Out*, const Epilogue<Out>&); \
+  template void cuda_stable_gemm(const Gemm&, const T*, const T*, Out*);
+PRODUCTS(float, float)
+PRODUCTS(double, double)
+PRODUCTS(bf16, bf16)
+PRODUCTS(bf16, float)
 
 template <class T>
 void cuda_attention_forward(const AttentionArgs<T>&, T*, Real<T>*) {

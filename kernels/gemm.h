@@ -1,5 +1,7 @@
-// Matrix products, row-major: C = op(A) op(B) + beta C, for each of `batch` matrices.
+// Matrix products, row-major: C = op(A) op(B) + beta C, for each of `batch` matrices, and what a
+// library may do to C while it still has it in registers.
 #pragma once
+#include "kernels/bf16.h"
 #include "kernels/device.h"
 
 namespace retort {
@@ -16,11 +18,33 @@ struct Gemm {
   bool stable_rows = false;  ///< a row of C does not depend, to the bit, on how many rows there are
 };
 
-/// T is float or double.
-template <class T>
-void gemm(Device device, const Gemm& g, const T* a, const T* b, T* c);
-/// The CUDA half of it (kernels/gemm_cuda.cpp).
-template <class T>
-void cuda_gemm(const Gemm& g, const T* a, const T* b, T* c);
+/// Of a product with batch 1 whose C is dense (ldc = n); null and false: not wanted. With bias,
+/// gelu and gelu_of beta is 0; of gelu, gelu_of and sums at most one is set.
+template <class Out>
+struct Epilogue {
+  const Out* bias = nullptr;     ///< (n): added to every row
+  bool gelu = false;             ///< C becomes gelu_tanh(C)
+  Out* before_gelu = nullptr;    ///< (m, n): keeps what C was before that
+  const Out* gelu_of = nullptr;  ///< (m, n): C is multiplied by gelu_tanh's derivative there
+  Out* sums = nullptr;  ///< (m): sums of op(A)'s rows, for ta: the bias gradient that belongs to a
+                        ///< weight gradient
+};
+
+/// T and Out are float, double or bf16, the same; or T is bf16 and Out float. bf16 products are
+/// summed in float32. On CUDA warm calls (of a shape seen before) neither allocate nor wait.
+template <class T, class Out>
+void gemm(Device device, const Gemm& g, const T* a, const T* b, Out* c,
+          const Epilogue<Out>& e = {});
+
+/// The product alone, on the CPU (kernels/gemm_cpu.cpp).
+template <class T, class Out>
+void cpu_gemm(const Gemm& g, const T* a, const T* b, Out* c);
+/// By cuBLASLt (kernels/gemm_cuda.cpp). False, and nothing was done, where it has no algorithm with
+/// this epilogue.
+template <class T, class Out>
+bool cuda_gemm(const Gemm& g, const T* a, const T* b, Out* c, const Epilogue<Out>& e);
+/// By an own kernel, with stable rows (kernels/gemm_stable_cuda.cpp).
+template <class T, class Out>
+void cuda_stable_gemm(const Gemm& g, const T* a, const T* b, Out* c);
 
 }  // namespace retort

@@ -18,16 +18,24 @@ HD void copy(Team team, int n, const T* x, T* y) {
 
 #ifdef GPU_CODE
 template <class K>
-__global__ void __launch_bounds__(128) rows_warp(K k, int count) {
+__global__ void __launch_bounds__(128, 8) rows_warp(K k, int count) {
   int row = int(blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32);
   if (row < count) k(Warp{}, row);
 }
+// Rows of double are for gradient checks: one launch, with registers to spare.
 template <class K>
-__global__ void __launch_bounds__(1024) rows_block(K k) {
+constexpr bool is_double = false;
+template <template <class> class K>
+constexpr bool is_double<K<double>> = true;
+template <template <class, class> class K, class F>
+constexpr bool is_double<K<F, double>> = true;
+
+template <class K>
+__global__ void __launch_bounds__(is_double<K> ? 256 : 1024, 1) rows_block(K k) {
   k(Block{}, int(blockIdx.x));
 }
 template <class K>
-__global__ void __launch_bounds__(512) rows_blocks(K k, void* meetings) {
+__global__ void __launch_bounds__(512, 2) rows_blocks(K k, void* meetings) {
   int row = int(blockIdx.y);
   k(Blocks(static_cast<Blocks::Meeting*>(meetings) + row, int(blockIdx.x), int(gridDim.x)), row);
 }
@@ -63,14 +71,19 @@ inline int blocks_per_row(int count, int n) {
 
 template <class K>
 void cuda_rows(int count, const K& k) {
-  int blocks = blocks_per_row(count, k.n);
-  if (k.n <= 1024)
-    launch(rows_warp<K>, dim3(unsigned(count + 3) / 4), dim3(128), 0, false, k, count);
-  else if (blocks > 1)
-    launch(rows_blocks<K>, dim3(unsigned(blocks), unsigned(count)), dim3(512), 0, true, k,
-           cuda_scratch(size_t(count) * sizeof(Blocks::Meeting)));
-  else
-    launch(rows_block<K>, dim3(unsigned(count)), dim3(k.n < 8192 ? 256 : 1024), 0, false, k);
+  dim3 each{unsigned(count)};
+  if constexpr (is_double<K>) {
+    launch(rows_block<K>, each, dim3(256), 0, false, k);
+  } else {
+    int blocks = blocks_per_row(count, k.n);
+    if (k.n <= 1024)
+      launch(rows_warp<K>, dim3(unsigned(count + 3) / 4), dim3(128), 0, false, k, count);
+    else if (blocks > 1)
+      launch(rows_blocks<K>, dim3(unsigned(blocks), unsigned(count)), dim3(512), 0, true, k,
+             cuda_scratch(size_t(count) * sizeof(Blocks::Meeting)));
+    else
+      launch(rows_block<K>, each, dim3(k.n < 8192 ? 256 : 1024), 0, false, k);
+  }
 }
 template <class F, class T, class... X>
 void cuda_map(size_t n, T* y, F f, const X*... x) {

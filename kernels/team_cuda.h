@@ -101,10 +101,12 @@ struct CudaTeam {
   DEV const Self& self() const { return static_cast<const Self&>(*this); }
   template <class V, class... S>
   DEV void walk(int n, V v, S... s) const {
+#pragma unroll 1
     for (int i = kChunk * self().lane(); i < n; i += kChunk * self().size()) {
       if (i + kChunk <= n)
         visit_chunk(v, i, Chunk<S>(s, i)...);
       else
+#pragma unroll 1
         for (int k = i; k < n; k++) visit_slot(v, k, Slot<S>(s, k)...);
     }
   }
@@ -188,6 +190,7 @@ struct Blocks : CudaTeam<Blocks> {
     }
     __syncthreads();
     v = fetch<T>(parts[0]);
+#pragma unroll 1
     for (int b = 1; b < count; b++) v = op(v, fetch<T>(parts[b]));
     return v;
   }

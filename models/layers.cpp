@@ -50,6 +50,8 @@ FeedForward::FeedForward(Parameters& p, const std::string& name, const ModelConf
   out = Linear(p, name + ".out", inner, c.width, c.bias, out_std);
 }
 Tensor FeedForward::operator()(const Tensor& x) const {
+  if (activation == "gelu_tanh" && !gate.weight.defined())
+    return feed_forward(x, in.weight, in.bias, out.weight, out.bias);
   auto act = [&](const Tensor& h) {
     return activation == "gelu"   ? gelu(h)
            : activation == "relu" ? relu(h)

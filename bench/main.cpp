@@ -1,0 +1,39 @@
+// The benchmarks: tables and JSON on standard output, the JSON also in a file (--json).
+#include <fmt/core.h>
+#include <omp.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <fstream>
+
+#include "bench/bench.h"
+#include "build_commit.h"
+
+namespace retort {
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v[v.size() / 2];
+}
+}  // namespace retort
+
+int main(int argc, char** argv) {
+  using namespace retort;
+  std::string path, only, device = "cpu";
+  double seconds = 30;
+  CLI::App app("Training step and kernels against the machine's limits");
+  app.add_option("--json", path, "File for the results");
+  app.add_option("--only", only, "Part of a configuration's name");
+  app.add_option("--seconds", seconds, "For each configuration")->capture_default_str();
+  app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+  CLI11_PARSE(app, argc, argv);
+  Device where = device == "cuda" ? Device::cuda : Device::cpu;
+  if (std::string missing = cuda_missing(); where == Device::cuda && !missing.empty()) {
+    fmt::print(stderr, "device cuda: {}\n", missing);
+    return 1;
+  }
+  Json out = {{"commit", RETORT_COMMIT}, {"device", device}, {"threads", omp_get_max_threads()}};
+  out["rows"] = bench_steps(where, only, seconds);
+  if (only.empty()) out["kernels"] = bench_kernels(where, seconds / 30);
+  fmt::print("\n{}\n", out.dump(2));
+  if (!path.empty()) std::ofstream(path) << out.dump(2) << "\n";
+}
