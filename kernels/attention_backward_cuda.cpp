@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(128, sizeof(Real<T>) == 8 ? 2 : 3)
   L::clear(sum);
 #pragma unroll 1
   for (int j0 = 0; j0 < last; j0 += L::cols) {
-    int count = min_(L::cols, head.keys - j0);
+    int count = min_(L::cols, last - j0);
     size_t step_k = a.ks.position, step_v = a.vs.position;
     __syncthreads();
     L::template load<L::cols>(head.k() + size_t(j0) * step_k, step_k, count, a.D, k);

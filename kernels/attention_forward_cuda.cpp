@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(128, kD < 128 ? 3 : 2)
   Online<R> online[M];
 #pragma unroll 1
   for (int j0 = 0; j0 < last; j0 += L::cols) {
-    int count = min_(L::cols, head.keys - j0);
+    int count = min_(L::cols, last - j0);
     L::template load<L::cols>(head.k() + size_t(j0) * a.ks.position, a.ks.position, count, a.D, kv);
     __syncthreads();
     typename L::Scores s;
