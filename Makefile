@@ -31,6 +31,7 @@ LIB   = $(BUILD)/libretort.a
 TESTS = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tests/cudnn/% tests/simt/%,$(wildcard tests/*.cpp tests/*/*.cpp)))
 BENCH = $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard bench/*.cpp))
 
+.SECONDARY:
 .PHONY: all deps test demo bench cuda simt simt-check check-cuda gpu-check format check-format install clean help
 all: deps $(BUILD)/retort  ## build the program, build/retort
 

@@ -34,7 +34,7 @@ std::vector<std::string> input_lines(const std::string& path) {
 }
 
 void generate(const Arguments& a) {
-  Experiment experiment(load_recipe(a.path, a.overrides), Access::read);
+  Experiment experiment(load_recipe(a), Access::read);
   Model model = experiment.load(a.model);
   DecodeOptions options = decode_options(experiment.recipe());
   if (!a.method.empty()) options.method = a.method;
@@ -49,7 +49,7 @@ void generate(const Arguments& a) {
 }
 
 void evaluate(const Arguments& a) {
-  Experiment experiment(load_recipe(a.path, a.overrides), Access::read);
+  Experiment experiment(load_recipe(a), Access::read);
   Model model = experiment.load(a.model);
   std::unique_ptr<Model> teacher;
   if (experiment.recipe().has_teacher &&

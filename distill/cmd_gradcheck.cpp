@@ -13,7 +13,7 @@
 namespace retort {
 namespace {
 
-int check(const std::string& loss, bool json) {
+int check(const std::string& loss, Device device, bool json) {
   std::vector<GradCase> cases;
   auto take = [&](std::vector<GradCase> more) {
     for (GradCase& c : more) cases.push_back(std::move(c));
@@ -27,7 +27,7 @@ int check(const std::string& loss, bool json) {
   std::vector<std::pair<std::string, double>> worst;
   for (const GradCase& c : cases) {
     std::string family = c.name.substr(0, c.name.find(' '));
-    double error = c.run(Device::cpu).error;
+    double error = c.run(device).error;
     auto row =
         std::find_if(worst.begin(), worst.end(), [&](const auto& w) { return w.first == family; });
     if (row == worst.end()) row = worst.insert(row, {family, 0});
@@ -53,15 +53,17 @@ int check(const std::string& loss, bool json) {
 
 void add_gradcheck_command(CLI::App& app) {
   auto loss = std::make_shared<std::string>();
+  auto device = std::make_shared<std::string>("cpu");
   auto json = std::make_shared<bool>(false);
   CLI::App* c =
       app.add_subcommand("gradcheck", "Check every backward pass against finite differences");
   c->add_option("--loss", *loss,
                 "Only this loss, or all losses; default: operators, layers and losses");
+  add_device_option(*c, *device, "Where both are computed")->capture_default_str();
   c->add_flag("--json", *json, "One JSON object");
   c->footer("Example:  retort gradcheck --loss js");
-  c->callback([loss, json] {
-    if (check(*loss, *json)) throw CLI::RuntimeError(1);
+  c->callback([loss, device, json] {
+    if (check(*loss, available_device(*device), *json)) throw CLI::RuntimeError(1);
   });
 }
 

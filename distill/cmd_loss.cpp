@@ -14,7 +14,7 @@ namespace retort {
 namespace {
 
 struct Arguments {
-  std::string name, dtype = "f32", in, out, zero = "error";
+  std::string name, dtype = "f32", device = "cpu", in, out, zero = "error";
   std::vector<std::string> params;
   double temperature = 1;
 };
@@ -46,7 +46,8 @@ DivergenceName name_of(const Arguments& a) {
   return d;
 }
 
-Tensor logits(const TensorFile& file, const std::string& path, const char* name, Dtype dtype) {
+Tensor logits(const TensorFile& file, const std::string& path, const char* name, Dtype dtype,
+              Device device) {
   auto found = file.tensors.find(name);
   if (found == file.tensors.end())
     throw std::runtime_error(path + ": has no tensor \"" + name + "\"");
@@ -61,17 +62,17 @@ Tensor logits(const TensorFile& file, const std::string& path, const char* name,
       throw std::runtime_error(fmt::format(
           "{}: tensor {}: row {}, token {}: logit {} is out of range (1e25); -inf excludes a token",
           path, name, i / size_t(found->second.cols()), i % size_t(found->second.cols()), x[i]));
-  return found->second.to(dtype);
+  return Tensor::from(x, found->second.shape, dtype, device);
 }
 
-Tensor mask_of(const TensorFile& file, const std::string& path, int rows) {
+Tensor mask_of(const TensorFile& file, const std::string& path, int rows, Device device) {
   auto found = file.tensors.find("mask");
   if (found == file.tensors.end()) return {};
   if (found->second.dtype != Dtype::i32 || found->second.shape != Shape{rows})
     throw std::runtime_error(
         fmt::format("{}: tensor mask must be U8, BOOL or I64 of shape ({}), it is {} {}", path,
                     rows, retort::name_of(found->second.dtype), text(found->second.shape)));
-  return found->second;
+  return Tensor::from(found->second.ints(), {rows}, device);
 }
 
 void compute(const Arguments& a) {
@@ -79,13 +80,14 @@ void compute(const Arguments& a) {
   if (std::filesystem::equivalent(a.in, a.out, none))
     throw std::runtime_error(a.out + ": is the input; name another file for --out");
   DivergenceName name = name_of(a);
+  Device device = available_device(a.device);
   TensorFile file = load_safetensors(a.in);
   Dtype dtype = a.dtype == "f64" ? Dtype::f64 : Dtype::f32;
-  Tensor teacher = logits(file, a.in, "teacher", dtype),
-         student = parameter(logits(file, a.in, "student", dtype));
+  Tensor teacher = logits(file, a.in, "teacher", dtype, device),
+         student = parameter(logits(file, a.in, "student", dtype, device));
   DivergenceOptions o;
   o.temperature = a.temperature;
-  o.mask = mask_of(file, a.in, student.dim(0));
+  o.mask = mask_of(file, a.in, student.dim(0), device);
   if (a.zero == "ignore") {
     o.zero = ZeroPolicy::ignore;
   } else if (a.zero.rfind("floor:", 0) == 0) {
@@ -125,6 +127,7 @@ void add_loss_command(CLI::App& app) {
   c->add_option("--dtype", a->dtype, "What is computed in")
       ->check(CLI::IsMember({"f32", "f64"}))
       ->capture_default_str();
+  add_device_option(*c, a->device, "What computes")->capture_default_str();
   c->add_option("--in", a->in,
                 "safetensors: teacher and student [N,V], mask [N] (optional; non-zero = kept)")
       ->required();

@@ -121,7 +121,7 @@ std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
 }
 
 void run(const RecipeArguments& a, bool overwrite) {
-  Experiment e(load_recipe(a.path, a.overrides), Access::write);
+  Experiment e(load_recipe(a), Access::write);
   e.pairs(e.evaluation_split());  // what is wrong with it must not show after the training only
   std::vector<Json> all;
   if (e.recipe().has_teacher) all.push_back(run_stage(e, e.recipe().teacher, overwrite));

@@ -16,7 +16,7 @@ struct Arguments : RecipeArguments {
 };
 
 void train(const Arguments& a, const std::string& name) {
-  Experiment experiment(load_recipe(a.path, a.overrides), Access::write);
+  Experiment experiment(load_recipe(a), Access::write);
   Start start = a.resume ? Start::resume : a.overwrite ? Start::overwrite : Start::fresh;
   TrainSummary s = train_stage(experiment, experiment.stage(name), start);
   fmt::print("{}: {} updates, {} tokens/s, {:.1f} minutes; weights in {}\n", name, s.steps,
@@ -41,6 +41,23 @@ void add_recipe_arguments(CLI::App& command, RecipeArguments& a) {
       .add_option("overrides", a.overrides,
                   "Keys of the recipe, over the file: student.model.layers=2")
       ->type_name("KEY=VALUE");
+  add_device_option(command, a.device, "Over the recipe's");
+}
+
+CLI::Option* add_device_option(CLI::App& command, std::string& device, const std::string& what) {
+  return command.add_option("--device", device, what)->check(CLI::IsMember({"cpu", "cuda"}));
+}
+
+Device available_device(const std::string& name) {
+  if (name != "cuda") return Device::cpu;
+  if (!cuda_missing().empty()) no_cuda();
+  return Device::cuda;
+}
+
+Recipe load_recipe(const RecipeArguments& a) {
+  std::vector<std::string> overrides = a.overrides;
+  if (!a.device.empty()) overrides.push_back("device=" + a.device);
+  return load_recipe(a.path, overrides);
 }
 
 void add_train_command(CLI::App& app) {
@@ -61,7 +78,7 @@ void add_distill_command(CLI::App& app) {
     if (a->stage == "teacher")
       throw std::runtime_error("--student teacher: no student; retort train makes the teacher");
     if (!a->stage.empty()) return train(*a, a->stage);
-    std::vector<Stage> students = load_recipe(a->path, a->overrides).students;
+    std::vector<Stage> students = load_recipe(*a).students;
     if (students.empty())
       throw std::runtime_error(a->path + ": has no [student] or [students.NAME]");
     for (const Stage& s : students) train(*a, s.name);

@@ -3,6 +3,8 @@
 #pragma once
 #include <CLI/CLI.hpp>
 
+#include "distill/recipe.h"
+
 namespace retort {
 
 void add_train_command(CLI::App& app);
@@ -14,11 +16,17 @@ void add_score_command(CLI::App& app);
 void add_loss_command(CLI::App& app);
 void add_gradcheck_command(CLI::App& app);
 
-/// The recipe file and key=value overrides every recipe command takes.
+/// The recipe file, key=value overrides and the device, which every recipe command takes.
 struct RecipeArguments {
   std::string path;
   std::vector<std::string> overrides;
+  std::string device;  ///< "": the recipe's
 };
 void add_recipe_arguments(CLI::App& command, RecipeArguments& arguments);
+CLI::Option* add_device_option(CLI::App& command, std::string& device, const std::string& what);
+/// The device of this name; throws, saying why, where it cannot be used here.
+Device available_device(const std::string& name);
+/// The recipe that is asked for.
+Recipe load_recipe(const RecipeArguments& arguments);
 
 }  // namespace retort

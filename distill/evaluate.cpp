@@ -113,10 +113,12 @@ double risk(Experiment& e, const Model& writer, const Model& scorer, const std::
     Batch b =
         with_targets(prompts, pairs, targets, e.layout(), e.specials(), e.recipe().data.max_target);
     Pass pass;
-    Tensor logits = scorer.forward(inputs_of(b, e.layout(), Device::cpu), pass).logits;
+    Device device = scorer.device();
+    Tensor logits = scorer.forward(inputs_of(b, e.layout(), device), pass).logits;
     int n = logits.rows(), length = n / b.size;
+    Tensor labels = Tensor::from(b.labels, {n}, device);
     std::vector<double> losses =
-        cross_entropy(reshape(logits, {n, logits.cols()}), Tensor::from(b.labels, {n})).values();
+        cross_entropy(reshape(logits, {n, logits.cols()}), labels).values();
     for (int row = 0; row < b.size; row++) {
       double sum = 0;
       int count = 0;

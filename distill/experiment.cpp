@@ -179,7 +179,7 @@ ModelConfig Experiment::resolve(ModelConfig c) {
 }
 
 Model Experiment::build(const Stage& stage) {
-  Model model(resolve(stage.model), recipe_.seed);
+  Model model(resolve(stage.model), recipe_.seed, dtype_of(recipe_), device());
   if (stage.init == "random") return model;
   if (stage.init.rfind("teacher:", 0) == 0) {
     std::string mapping = copy_layers(load("teacher"), model, stage.init.substr(8));
@@ -216,7 +216,7 @@ Model Experiment::load(const std::string& name) {
   if (hash != tokenizer_->hash())
     throw std::runtime_error(path + ": was trained with another vocabulary than " + recipe_.output +
                              "/tokenizer.model; remove the folder or set output=FOLDER");
-  Model model(resolve(s.model), recipe_.seed);
+  Model model(resolve(s.model), recipe_.seed, dtype_of(recipe_), device());
   if (file.metadata["stage"] != name)
     throw std::runtime_error(path + ": these are the weights of \"" + file.metadata["stage"] +
                              "\", not of \"" + name + "\"");
@@ -238,6 +238,10 @@ std::string Experiment::fingerprint(const Stage& stage) {
   t["data"] = data_table(recipe_.data);
   for (const char* key : {"valid", "test", "valid_limit", "test_limit"}) t["data"].erase(key);
   t["seed"] = recipe_.seed;
+  // Another device or type rounds differently. What is usual is left out: runs from before there
+  // was a choice go on.
+  if (recipe_.device != "cpu") t["device"] = recipe_.device;
+  if (recipe_.dtype != "f32") t["dtype"] = recipe_.dtype;
   t["train_checksum"] = corpus("train").checksum;
   t["tokenizer_hash"] = tokenizer_->hash();
   bool needs_teacher = stage.init.rfind("teacher:", 0) == 0;

@@ -26,6 +26,7 @@ class Experiment {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   Specials specials() const { return specials_of(*tokenizer_); }
   Layout layout() const { return layout_; }
+  Device device() const { return device_of(recipe_); }
   /// Encoded pairs and raw examples of train, valid or test; read on first use. Throws when the
   /// recipe names none.
   const Encoded& pairs(const std::string& split);

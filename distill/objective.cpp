@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "losses/divergence.h"
@@ -24,15 +25,17 @@ enum Site : uint32_t { kStudentSamples = 1u << 20, kTeacherSamples = 1u << 21 };
 std::vector<std::vector<int>> decode_batch(const Model& model, const Batch& b, Layout layout,
                                            DecodeOptions options) {
   NoGrad quiet;
+  Device device = model.device();
   Inputs in;
   if (layout == Layout::seq2seq) {
-    in.source = Tensor::from(b.source, {b.size, b.source_length});
-    in.source_lengths = Tensor::from(b.source_lengths, {b.size});
-    in.target = Tensor::from(std::vector<int>(size_t(b.size), model.config().bos), {b.size, 1});
-    in.target_lengths = Tensor::from(std::vector<int>(size_t(b.size), 1), {b.size});
+    in.source = Tensor::from(b.source, {b.size, b.source_length}, device);
+    in.source_lengths = Tensor::from(b.source_lengths, {b.size}, device);
+    std::vector<int> bos(size_t(b.size), model.config().bos), one(size_t(b.size), 1);
+    in.target = Tensor::from(bos, {b.size, 1}, device);
+    in.target_lengths = Tensor::from(one, {b.size}, device);
   } else {
-    in.target = Tensor::from(b.source, {b.size, b.source_length});
-    in.target_lengths = Tensor::from(b.source_lengths, {b.size});
+    in.target = Tensor::from(b.source, {b.size, b.source_length}, device);
+    in.target_lengths = Tensor::from(b.source_lengths, {b.size}, device);
   }
   return decode(model, in, options);
 }
@@ -91,32 +94,45 @@ Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
 }
 
 Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor& teacher,
-                          const Batch& b, double total_rows, double total_sequences) const {
+                          const Batch& b, double total_rows, double total_sequences,
+                          bool check) const {
   if (layout_ == Layout::classify && b.labels.empty()) {  // regression: mean squared error
     Tensor y = Tensor::from(std::vector<double>(b.values.begin(), b.values.end()), {b.size, 1},
-                            student.dtype);
+                            student.dtype, student.device());
     Tensor difference = sub(student, y);
     return scale(sum(mul(difference, difference)), term.weight / total_sequences);
   }
   int vocab = student.cols(), n = student.rows();
+  Device device = student.device();
   Tensor logits = reshape(student, {n, vocab});
   std::vector<int> valid = valid_rows(b, layout_);
   Tensor losses;
   if (term.loss == "ce") {
-    losses = cross_entropy(logits, Tensor::from(b.labels, {n}), smoothing_);
+    losses = cross_entropy(logits, Tensor::from(b.labels, {n}, device), smoothing_);
   } else {
     DivergenceOptions o;
-    o.temperature = term.temperature;
-    o.mask = Tensor::from(valid, {n});
+    o.temperature = term.temperature, o.check = check;
+    o.mask = Tensor::from(valid, {n}, device);
     losses = divergence(parse_divergence(term.loss), reshape(teacher, {n, vocab}), logits, o);
   }
   Tensor weights = reduction_weights(reduction_, valid, n / b.size, total_rows, total_sequences,
-                                     losses.dtype, losses.device());
+                                     losses.dtype, device);
   return scale(sum(mul(losses, weights)), term.weight);
 }
 
+double UpdateResult::loss() const {
+  std::vector<double> x = concat(losses, 0).values();
+  return std::accumulate(x.begin(), x.end(), 0.0);
+}
+
+Tensor UpdateResult::watch() const {
+  NoGrad quiet;
+  return scale(sum(concat(losses, 0)).to(Dtype::f64), 0);
+}
+
 UpdateResult Objective::accumulate(Model& student, const std::vector<Batch>& batches,
-                                   const std::vector<TokenPair>& pairs, long step) const {
+                                   const std::vector<TokenPair>& pairs, long step,
+                                   bool check) const {
   UpdateResult result;
   std::set<std::string> writers;
   for (const Term& t : terms_) writers.insert(t.on);
@@ -143,7 +159,7 @@ UpdateResult Objective::accumulate(Model& student, const std::vector<Batch>& bat
     for (const Term& t : terms_) wants_teacher |= t.on == writer && t.loss != "ce";
     uint32_t first = 0;
     for (const Batch& b : list) {
-      Inputs in = inputs_of(b, layout_, Device::cpu);
+      Inputs in = inputs_of(b, layout_, student.device());
       Tensor teacher_logits;
       if (wants_teacher) {
         NoGrad quiet;
@@ -157,11 +173,11 @@ UpdateResult Objective::accumulate(Model& student, const std::vector<Batch>& bat
       Tensor logits = student.forward(in, pass).logits, loss;
       for (const Term& t : terms_) {
         if (t.on != writer) continue;
-        Tensor l = loss_of(t, logits, teacher_logits, b, rows[writer], sequences);
+        Tensor l = loss_of(t, logits, teacher_logits, b, rows[writer], sequences, check);
         loss = loss.defined() ? loss + l : l;
       }
-      result.loss += loss.item();
       backward(loss);
+      result.losses.push_back(loss.detach());
       first += uint32_t(b.size);
     }
     passes++;

@@ -8,10 +8,14 @@ namespace retort {
 
 /// What one update did.
 struct UpdateResult {
-  double loss = 0;   ///< weighted sum of the terms
-  long tokens = 0;   ///< valid label positions of the gold batches
-  long sampled = 0;  ///< tokens sampled for the update
+  std::vector<Tensor> losses;  ///< of each forward pass, one number on the device
+  long tokens = 0;             ///< valid label positions of the gold batches
+  long sampled = 0;            ///< tokens sampled for the update
   double sample_seconds = 0;
+  /// Weighted sum of the terms. Waits for the device.
+  double loss() const;
+  /// 0 where the loss is finite, else NaN: one f64 number on the device, nothing waits.
+  Tensor watch() const;
 };
 
 class Objective {
@@ -21,15 +25,16 @@ class Objective {
             const Model* teacher, int max_target);
 
   /// Adds the gradients of update `step` over these batches to student.parameters(). `batches` come
-  /// with the pairs they were collated from, by id.
+  /// with the pairs they were collated from, by id. With `check` a divergence that is not finite is
+  /// an error which says why; that waits for the device.
   UpdateResult accumulate(Model& student, const std::vector<Batch>& batches,
-                          const std::vector<TokenPair>& pairs, long step) const;
+                          const std::vector<TokenPair>& pairs, long step, bool check = false) const;
 
  private:
   Batch sequences_of(const std::string& writer, const Batch& gold,
                      const std::vector<TokenPair>& pairs, const Model& student, long step) const;
   Tensor loss_of(const Term& term, const Tensor& student, const Tensor& teacher, const Batch& batch,
-                 double rows, double sequences) const;
+                 double rows, double sequences, bool check) const;
   std::vector<Term> terms_;
   Layout layout_;
   Specials specials_;

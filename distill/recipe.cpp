@@ -141,7 +141,7 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   recipe.name = std::filesystem::path(path).stem().string();
   Reader r(file, file.root, "");
   r("name", recipe.name), r("output", recipe.output), r("seed", recipe.seed),
-      r("device", recipe.device);
+      r("device", recipe.device), r("dtype", recipe.dtype);
   Json data = r.take("data"), tokenizer = r.take("tokenizer"), train = r.take("train"),
        evaluate = r.take("evaluate"), teacher = r.take("teacher"), student = r.take("student"),
        students = r.take("students"), order = r.take("order");
@@ -191,6 +191,9 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   return recipe;
 }
 
+Device device_of(const Recipe& r) { return r.device == "cuda" ? Device::cuda : Device::cpu; }
+Dtype dtype_of(const Recipe& r) { return r.dtype == "bf16" ? Dtype::bf16 : Dtype::f32; }
+
 Json data_table(const DataOptions& o) { return table_of(o); }
 Json evaluate_table(const EvaluateOptions& o) { return table_of(o); }
 
@@ -210,6 +213,7 @@ Json recipe_table(const Recipe& r) {
             {"output", r.output},
             {"seed", r.seed},
             {"device", r.device},
+            {"dtype", r.dtype},
             {"data", table_of(r.data)},
             {"tokenizer", table_of(r.tokenizer)},
             {"evaluate", table_of(r.evaluate)}};

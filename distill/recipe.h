@@ -79,6 +79,7 @@ struct Recipe {
   std::string name = "run", output;  ///< output: the experiment's folder, default runs/NAME
   uint64_t seed = 1;
   std::string device = "cpu";
+  std::string dtype = "f32";  ///< f32 or bf16: what weights and activations are stored in
   DataOptions data;
   VocabularyOptions tokenizer;
   EvaluateOptions evaluate;
@@ -94,6 +95,9 @@ std::vector<Term> method_terms(const std::string& method);
 
 /// "no "X"; there are: A, B; did you mean "A"?"
 std::string no_such(const std::string& value, const std::vector<std::string>& names);
+/// The device and the type that a recipe's words stand for.
+Device device_of(const Recipe& recipe);
+Dtype dtype_of(const Recipe& recipe);
 /// Throws on the first value out of its range, with the place it stands at in `file`.
 void check_recipe(const TomlFile& file, const Recipe& recipe);
 

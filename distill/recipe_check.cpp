@@ -155,7 +155,11 @@ std::string no_such(const std::string& value, const std::vector<std::string>& na
 }
 
 void check_recipe(const TomlFile& file, const Recipe& recipe) {
-  Table{file, ""}.one_of("device", recipe.device, {"cpu"});
+  Table top{file, ""};
+  top.one_of("device", recipe.device, {"cpu", "cuda"});
+  if (std::string why = cuda_missing(); recipe.device == "cuda" && !why.empty())
+    top.refuse("device", "cuda: " + why);
+  top.one_of("dtype", recipe.dtype, {"f32", "bf16"});
   check(Table{file, "data"}, recipe.data);
   check(Table{file, "tokenizer"}, recipe.tokenizer);
   check(Table{file, "evaluate"}, recipe.evaluate);

@@ -12,6 +12,7 @@
 #include "distill/progress.h"
 #include "engine/checkpoint.h"
 #include "engine/safetensors.h"
+#include "engine/sample.h"
 
 namespace fs = std::filesystem;
 
@@ -135,9 +136,9 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
   if (exists && start == Start::resume) {
     std::map<std::string, std::string> m = load_checkpoint(checkpoint, parameters, *optimizer);
     if (m["fingerprint"] != fingerprint)
-      throw std::runtime_error(checkpoint +
-                               ": was made by another recipe, data, vocabulary or teacher; " +
-                               "--overwrite starts anew, output=FOLDER keeps both");
+      throw std::runtime_error(
+          checkpoint + ": was made by another recipe, device, data, vocabulary or teacher; " +
+          "--overwrite starts anew, output=FOLDER keeps both");
     at.step = count_in(m, "step", total, checkpoint);
     at.epoch = int(count_in(m, "epoch", total * t.accumulate, checkpoint));
     at.index = int(count_in(m, "index", batcher.count(at.epoch), checkpoint));
@@ -183,12 +184,17 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     }
     double rate = learning_rate(schedule, at.step);
     UpdateResult r;
-    double norm = 0;
+    double loss = 0, norm = 0;
     try {
       parameters.zero_grads();
       r = objective.accumulate(model, batches, pairs, at.step);
-      if (std::isfinite(r.loss)) norm = clip_grad_norm(parameters, t.clip).item();
-      if (!std::isfinite(r.loss) || !std::isfinite(norm)) not_finite(r.loss, parameters);
+      Tensor gradient = clip_grad_norm(parameters, t.clip);
+      optimizer->step(rate, gradient + r.watch());
+      // All is asked for; from here on the host waits for the device.
+      loss = r.loss(), norm = gradient.item();
+      if (!std::isfinite(loss))  // once more, to say why
+        objective.accumulate(model, batches, pairs, at.step, true);
+      if (!std::isfinite(loss) || !std::isfinite(norm)) not_finite(loss, parameters);
     } catch (const std::exception& e) {
       progress.finish();
       std::string failed = dir + "/failed-batch.json";
@@ -198,11 +204,10 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
           fs::exists(checkpoint) ? "the last good checkpoint is kept"
                                  : "no checkpoint was written yet"));
     }
-    optimizer->step(rate);
     at.step++;
     double seconds = seconds_since(began);
     at.tokens += double(r.tokens), at.seconds += seconds;
-    Json line = {{"step", at.step},       {"epoch", at.epoch}, {"loss", r.loss},
+    Json line = {{"step", at.step},       {"epoch", at.epoch}, {"loss", loss},
                  {"learning_rate", rate}, {"grad_norm", norm}, {"tokens", r.tokens},
                  {"seconds", seconds}};
     if (r.sampled) line["sampled_tokens"] = r.sampled, line["sample_seconds"] = r.sample_seconds;
@@ -215,8 +220,8 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
                  v.loss, 100 * v.accuracy);
     }
     log.write(line);
-    progress.update(at.step, fmt::format("loss {:.4f}  {} tokens/s", r.loss,
-                                         thousands(at.tokens / at.seconds)));
+    progress.update(
+        at.step, fmt::format("loss {:.4f}  {} tokens/s", loss, thousands(at.tokens / at.seconds)));
     bool stop = interrupted();
     if (stop || at.step == total || (t.save_every && at.step % t.save_every == 0)) save();
     if (stop && at.step < total) {
@@ -250,7 +255,7 @@ GoldScore score_gold(Experiment& experiment, const Model& model, const std::stri
   for (int i = 0; i < batcher.count(0); i++) {
     Batch b = batcher.batch(0, i);
     Pass pass;
-    Tensor logits = model.forward(inputs_of(b, o.layout, Device::cpu), pass).logits;
+    Tensor logits = model.forward(inputs_of(b, o.layout, model.device()), pass).logits;
     int vocab = logits.cols(), n = logits.rows();
     if (o.layout == Layout::classify && b.labels.empty()) {  // regression: mean squared error
       std::vector<double> y = logits.values();
@@ -259,15 +264,14 @@ GoldScore score_gold(Experiment& experiment, const Model& model, const std::stri
       score.tokens += y.size();
       continue;
     }
-    std::vector<double> losses =
-        cross_entropy(reshape(logits, {n, vocab}), Tensor::from(b.labels, {n})).values();
-    logits = contiguous(logits);
-    const float* x = logits.data<float>();
-    for (int row = 0; row < n; row++) {
-      if (b.labels[size_t(row)] < 0) continue;
-      const float* first = x + size_t(row) * size_t(vocab);
-      score.loss += losses[size_t(row)];
-      right += std::max_element(first, first + vocab) - first == b.labels[size_t(row)];
+    logits = reshape(logits, {n, vocab});
+    Tensor labels = Tensor::from(b.labels, {n}, logits.device());
+    std::vector<double> losses = cross_entropy(logits, labels).values();
+    std::vector<int> likeliest = best(logits, 1).ids.ints();
+    for (size_t row = 0; row < size_t(n); row++) {
+      if (b.labels[row] < 0) continue;
+      score.loss += losses[row];
+      right += likeliest[row] == b.labels[row];
       score.tokens++;
     }
   }

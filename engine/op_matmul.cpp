@@ -1,6 +1,6 @@
 // Matrix products: matmul with batches and transposed views, the linear layer, and two of them with
 // GELU between.
-#include "engine/map.h"
+#include "engine/ops.h"
 #include "kernels/gemm.h"
 
 namespace retort {

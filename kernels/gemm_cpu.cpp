@@ -119,9 +119,13 @@ struct Matmul {
   }
 };
 
-// False where oneDNN has nothing better than loops.
+// False where oneDNN has nothing better than products in float32: without the machine's own bf16
+// instructions its bf16 kernels are slower.
 template <class Out>
 bool by_primitive(const Gemm& g, const bf16* a, const bf16* b, Out* c) {
+  static const bool native = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
+                             dnnl_cpu_isa_avx512_core_bf16;
+  if (!native) return false;
   dnnl_data_type_t out = std::is_same_v<Out, bf16> ? dnnl_bf16 : dnnl_f32;
   std::array<long, 14> key{g.ta,
                            g.tb,

@@ -35,21 +35,6 @@ constexpr cudaDataType_t type_of() {
   return std::is_same_v<T, bf16> ? CUDA_R_16BF : std::is_same_v<T, float> ? CUDA_R_32F : CUDA_R_64F;
 }
 
-// One workspace serves all products, since they run one after the other on one stream.
-struct Library {
-  static constexpr size_t kWorkspace = 32 << 20;
-  cublasLtHandle_t handle = nullptr;
-  void* workspace = nullptr;
-  Library() {
-    workspace = cuda_allocate(kWorkspace);
-    check(cublasLtCreate(&handle), "start");
-  }
-};
-Library& library() {
-  static Library* l = new Library;  // never destroyed: the driver may be gone before
-  return *l;
-}
-
 // All that cuBLASLt's choice depends on. Pointers stand as the power of two that divides them.
 struct Problem {
   Gemm g;
@@ -57,27 +42,28 @@ struct Problem {
   cublasComputeType_t compute;
   uint32_t epilogue;
   uint32_t align_a, align_b, align_c, align_vector, align_aux;
-  auto key() const {
-    return std::array<long, 20>{g.ta,
-                                g.tb,
-                                g.m,
-                                g.n,
-                                g.k,
-                                g.lda,
-                                g.ldb,
-                                g.ldc,
-                                g.batch,
-                                long(g.stride_a),
-                                type,
-                                out,
-                                compute,
-                                epilogue,
-                                long(g.stride_b),
-                                align_a,
-                                align_b,
-                                align_c,
-                                long(align_vector) << 32 | align_aux,
-                                long(g.stride_c)};
+  using Key = std::array<long, 20>;
+  Key key() const {
+    return {g.ta,
+            g.tb,
+            g.m,
+            g.n,
+            g.k,
+            g.lda,
+            g.ldb,
+            g.ldc,
+            g.batch,
+            long(g.stride_a),
+            type,
+            out,
+            compute,
+            epilogue,
+            long(g.stride_b),
+            align_a,
+            align_b,
+            align_c,
+            long(align_vector) << 32 | align_aux,
+            long(g.stride_c)};
   }
 };
 
@@ -88,6 +74,22 @@ struct Plan {
   cublasLtMatmulAlgo_t algorithm;
   bool found = false;
 };
+
+// One workspace serves all products, since they run one after the other on one stream.
+struct Library {
+  static constexpr size_t kWorkspace = 32 << 20;
+  cublasLtHandle_t handle = nullptr;
+  void* workspace = nullptr;
+  std::map<Problem::Key, Plan> plans;
+  Library() {
+    workspace = cuda_allocate(kWorkspace);
+    check(cublasLtCreate(&handle), "start");
+  }
+};
+Library& library() {
+  static Library* l = new Library;  // never destroyed: the driver may be gone before
+  return *l;
+}
 
 cublasLtMatrixLayout_t layout(const Gemm& g, cudaDataType_t type, int rows, int cols, int ld,
                               size_t stride) {
@@ -172,8 +174,7 @@ bool cuda_gemm(const Gemm& g, const T* a, const T* b, Out* c, const Epilogue<Out
             alignment(c, g.batch > 1 ? g.stride_c * sizeof(Out) : 0),
             alignment(vector, 0),
             alignment(aux, 0)};
-  static std::map<decltype(p.key()), Plan> plans;
-  auto [at, fresh] = plans.try_emplace(p.key());
+  auto [at, fresh] = l.plans.try_emplace(p.key());
   Plan& plan = at->second;
   if (fresh) plan = make_plan(p, vector, aux);
   if (!plan.found) return false;

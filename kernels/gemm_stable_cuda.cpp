@@ -72,7 +72,7 @@ void run(const Gemm& g, const T* a, const T* b, Out* c) {
 template <class T, class Out>
 void cuda_stable_gemm(const Gemm& g, const T* a, const T* b, Out* c) {
   size_t large = size_t((g.m + 63) / 64) * size_t((g.n + 63) / 64) * size_t(g.batch);
-  if (large >= 2 * size_t(cuda_context().multiprocessors))
+  if (large >= size_t(cuda_context().multiprocessors))
     run<64, 64, 16, 4, 4>(g, a, b, c);
   else
     run<16, 32, 32, 2, 2>(g, a, b, c);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/sample.h"
+
 namespace retort {
 namespace {
 
@@ -26,17 +28,19 @@ struct Search {  // one input row
   int finished = 0;
   std::vector<Candidate> chosen;  // this step's
 
-  // The `n` best continuations, from the logits of the open hypotheses and their log-sum-exp.
-  void choose(const float* logits, const float* log_sum, int V, int n) {
+  // The `n` best continuations, from the best tokens of each open hypothesis, `width` each from
+  // `first` on, and the log-sum-exp of its logits.
+  void choose(const double* logits, const int* ids, const double* log_sum, int width, int n) {
     chosen.clear();
     for (size_t h = 0; h < open.size(); h++)
-      for (int v = 0; v < V; v++) {
-        float x = logits[h * size_t(V) + size_t(v)];
-        Candidate c{open[h].log_p + (double(x) - log_sum[h]), int(h), v};
-        if (!(x > -INFINITY) || (int(chosen.size()) == n && !(c < chosen.back()))) continue;
-        if (int(chosen.size()) == n) chosen.pop_back();
-        chosen.insert(std::upper_bound(chosen.begin(), chosen.end(), c), c);
+      for (int i = 0; i < width; i++) {
+        size_t at = h * size_t(width) + size_t(i);
+        Candidate c{open[h].log_p + (logits[at] - log_sum[h]), int(h), ids[at]};
+        if (c.log_p > -INFINITY) chosen.push_back(c);
       }
+    size_t most = std::min(chosen.size(), size_t(n));
+    std::partial_sort(chosen.begin(), chosen.begin() + long(most), chosen.end());
+    chosen.resize(most);
   }
   // An open hypothesis can only lose log-probability; its rank is highest at whichever length the
   // penalty favours.
@@ -60,20 +64,19 @@ std::vector<std::vector<int>> beam_search(const Model& model, const Inputs& inpu
   Tensor logits;
   auto cache = model.start(inputs, inputs.target.dim(1) + o.max_length - 1, &logits);
   for (int length = 1; !active.empty(); length++) {
-    Tensor x = logits.to(Dtype::f32);
-    int V = x.cols();
-    if (length < o.min_length)
-      for (int r = 0; r < x.rows(); r++)
-        x.data<float>()[size_t(r) * size_t(V) + size_t(eos)] = -INFINITY;
-    Tensor log_sum = logsumexp(x);
+    if (length < o.min_length) logits = without(logits, eos);
+    // A row's continuations beyond its best `width` cannot be among the best of all.
+    int width = std::min(o.beams, logits.cols());
+    BestTokens top = best(logits, width);
+    std::vector<double> x = top.values.values(),
+                        log_sum = logsumexp(logits.to(Dtype::f32)).values();
+    std::vector<int> ids = top.ids.ints();
     std::vector<int> first{0};  // batch row of each active search's first hypothesis
     for (int b : active) first.push_back(first.back() + int(searches[size_t(b)].open.size()));
-#pragma omp parallel for schedule(dynamic) if (x.size() > 16384)
     for (size_t i = 0; i < active.size(); i++) {
       Search& s = searches[size_t(active[i])];
-      size_t row = size_t(first[i]);
-      s.choose(x.data<float>() + row * size_t(V), log_sum.data<float>() + row, V,
-               o.beams - s.finished);
+      size_t row = size_t(first[i]), at = row * size_t(width);
+      s.choose(&x[at], &ids[at], &log_sum[row], width, o.beams - s.finished);
     }
     std::vector<int> order, tokens, still;
     for (size_t i = 0; i < active.size(); i++) {

@@ -52,7 +52,7 @@ std::string copy_layers(const Model& teacher, Model& student, const std::string&
   };
   if (t.architecture != "decoder") match("encoder", first, depth(t, true), depth(s, true));
   if (t.architecture != "encoder") match("decoder", both ? second : first, t.layers, s.layers);
-  std::map<std::string, Tensor> values;
+  std::map<std::string, Tensor> values, theirs = teacher.parameters().values();
   for (const Parameter& p : student.parameters().list()) {
     std::string name = p.name;
     for (const auto& [mine, theirs] : from)
@@ -64,7 +64,7 @@ std::string copy_layers(const Model& teacher, Model& student, const std::string&
     ENSURE(value.shape == p.value.shape,
            "init teacher: " + p.name + " has shape " + text(p.value.shape) + " in the student, " +
                text(value.shape) + " in the teacher: copying layers needs equal widths");
-    values[p.name] = value.detach();
+    values[p.name] = theirs.at(name);
   }
   student.parameters().load(values);
   return log;

@@ -11,9 +11,17 @@ namespace retort {
 struct Cache {
   std::vector<LayerCache> layers;
   std::vector<int> lengths;  // tokens in each row
-  Tensor source_lengths;
+  std::vector<int> source;   // tokens of each row's source
+  Tensor source_lengths;     // the same on the device
   int capacity = 0;
 };
+
+namespace {
+
+// What losses and decoding take: float32 where the model computes in bfloat16.
+Tensor real(const Tensor& x) { return cast(x, real_of(x.dtype)); }
+
+}  // namespace
 
 struct Model::Net {
   const ModelConfig& config;
@@ -49,8 +57,8 @@ struct Model::Net {
   Tensor project(Tensor x) const {
     double f = config.logit_scale ? config.logit_scale : 1 / std::sqrt(double(config.width));
     if (config.tied && f != 1) x = scale(x, f);
-    Tensor y = config.tied ? linear(x, tokens) : head(x);
-    return logit_bias.defined() ? y + logit_bias.detach() : y;
+    Tensor y = real(config.tied ? linear(x, tokens) : head(x));
+    return logit_bias.defined() ? y + real(logit_bias.detach()) : y;
   }
 };
 
@@ -67,7 +75,7 @@ Outputs Model::forward(const Inputs& in, Pass& pass, bool hidden) const {
   if (config_->architecture == "encoder") {
     Tensor x = net_->encode(in, &pass, encoder_hidden);
     x = reshape(slice(x, 1, 0, 1), {x.dim(0), x.dim(2)});
-    out.logits = net_->classifier(drop(tanh(net_->pooler(x)), config_->dropout, &pass));
+    out.logits = real(net_->classifier(drop(tanh(net_->pooler(x)), config_->dropout, &pass)));
     return out;
   }
   ENSURE(in.target.defined(), "model: a decoder needs inputs.target");
@@ -97,14 +105,14 @@ std::shared_ptr<Cache> Model::start(const Inputs& in, int capacity, Tensor* logi
   cache->lengths =
       in.target_lengths.defined() ? in.target_lengths.ints() : std::vector<int>(size_t(B), P);
   const SelfAttention& self = net_->decoder->blocks[0].self;
-  Tensor like = parameters_.weights();
   Shape shape{B, cache->capacity, 2 * self.kv_heads, self.head_size};
   for (size_t i = 0; i < net_->decoder->blocks.size(); i++)
-    cache->layers.push_back({Tensor::zeros(shape, like.dtype, like.device()), {}});
+    cache->layers.push_back({Tensor::zeros(shape, parameters_.dtype(), device()), {}});
   Context context;
   if (net_->encoder) {
     context.memory = net_->encode(in, nullptr, nullptr);
     context.memory_lengths = cache->source_lengths = in.source_lengths;
+    if (in.source_lengths.defined()) cache->source = in.source_lengths.ints();
   }
   std::vector<int> first(size_t(B), 0);
   Tensor x = (*net_->decoder)(in.target, {}, first, context, &cache->layers, nullptr);
@@ -133,9 +141,9 @@ Tensor Model::next(Cache& cache, const std::vector<int>& tokens) const {
   for (int& n : cache.lengths) n++;
   Context context;
   context.memory_lengths = cache.source_lengths;
-  context.lengths = Tensor::from(cache.lengths, {B}, parameters_.weights().device());
+  context.lengths = Tensor::from(cache.lengths, {B}, device());
   context.cache_length = longest;
-  Tensor ids = Tensor::from(tokens, {B, 1}, parameters_.weights().device());
+  Tensor ids = Tensor::from(tokens, {B, 1}, device());
   Tensor x = (*net_->decoder)(ids, {}, first, context, &cache.layers, nullptr);
   return net_->project(reshape(x, {B, x.dim(2)}));
 }
@@ -146,17 +154,15 @@ void Model::select(Cache& cache, const std::vector<int>& order) const {
     layer.own = reorder(layer.own, order, used);
     if (layer.cross.defined()) layer.cross = reorder(layer.cross, order, layer.cross.dim(1));
   }
-  std::vector<int> lengths, source;
-  std::vector<int> old =
-      cache.source_lengths.defined() ? cache.source_lengths.ints() : std::vector<int>();
-  for (int i : order) {
-    lengths.push_back(cache.lengths[size_t(i)]);
-    if (!old.empty()) source.push_back(old[size_t(i)]);
-  }
-  cache.lengths = lengths;
-  if (!old.empty())
-    cache.source_lengths =
-        Tensor::from(source, {int(source.size())}, cache.source_lengths.device());
+  auto pick = [&](std::vector<int>& list) {
+    std::vector<int> picked;
+    for (int i : order) picked.push_back(list[size_t(i)]);
+    list = picked;
+  };
+  pick(cache.lengths);
+  if (cache.source.empty()) return;
+  pick(cache.source);
+  cache.source_lengths = Tensor::from(cache.source, {int(cache.source.size())}, device());
 }
 
 size_t Model::non_embedding_count() const {

@@ -28,7 +28,7 @@ struct Inputs {
 };
 
 struct Outputs {
-  Tensor logits;  ///< (B, T, V), or (B, classes) of an encoder
+  Tensor logits;  ///< (B, T, V), or (B, classes) of an encoder; f32 of a bf16 model
   std::vector<Tensor> encoder_hidden,
       hidden;  ///< embedding output and each block's, when asked for
 };
@@ -38,7 +38,8 @@ struct Cache;
 
 class Model {
  public:
-  /// Parameters are drawn from `seed` by name.
+  /// Parameters are drawn from `seed` by name. bf16: weights, activations and caches are, logits
+  /// are f32.
   Model(const ModelConfig& config, uint64_t seed, Dtype dtype = Dtype::f32,
         Device device = Device::cpu);
 
@@ -54,6 +55,7 @@ class Model {
   void select(Cache& cache, const std::vector<int>& order) const;
 
   const ModelConfig& config() const { return *config_; }
+  Device device() const { return parameters_.device(); }
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
   /// Parameters without token and position embeddings and output projection.

@@ -10,7 +10,7 @@ SIMT       = tests/simt
 SIMT_BUILD = $(BUILD)/shim
 SIMT_STD   = -std=c++20 -g -Wall -Wextra -Wno-unknown-pragmas -I. -MMD -MP
 SIMT_FLAGS = -DRETORT_CUDA -DSIMT -DSIMT_BIN='"$(SIMT_BUILD)"' -I$(SIMT)
-SIMT_SELF  = simt worker rendezvous device_memory queue cudart launch
+SIMT_SELF  = simt worker rendezvous device_memory queue cudart launch cublaslt
 
 SIMT_OBJ      = $(SIMT_SELF:%=$(SIMT_BUILD)/plain/%.o)
 SIMT_ASAN_OBJ = $(SIMT_SELF:%=$(SIMT_BUILD)/asan/%.o) $(SIMT_BUILD)/asan/uninitialised.o
@@ -56,9 +56,9 @@ $(SIMT_BUILD)/bugs-tsan: $(SIMT_BUGS_USE:%=$(SIMT_BUILD)/tsan/use/%) $(SIMT_TSAN
 SIMT_TESTS = $(SIMT)/runtime.o $(SIMT)/planted.o tests/main.o
 $(SIMT_BUILD)/tests: $(SIMT_TESTS:%=$(SIMT_BUILD)/plain/use/%) $(SIMT_OBJ)
 	$(CXX) -fopenmp $^ -lboost_context -o $@
-$(SIMT_BUILD)/headers.ok: $(SIMT)/headers.cpp $(SIMT)/cudart_api.h
+$(SIMT_BUILD)/headers.ok: $(SIMT)/headers.cpp $(SIMT)/headers_cublaslt.cpp $(SIMT)/cudart_api.h $(SIMT)/cublasLt.h
 	@mkdir -p $(@D)
-	$(CXX) -std=c++20 -Wall -fsyntax-only -I$(CUDA)/include $<
+	$(CXX) -std=c++20 -Wall -fsyntax-only -I$(CUDA)/include $(filter %.cpp,$^)
 	@touch $@
 ifneq ($(wildcard $(CUDA)/include/cuda_runtime_api.h),)
 simt-headers: $(SIMT_BUILD)/headers.ok  ## check the stand-in's declarations against NVIDIA's
