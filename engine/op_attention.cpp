@@ -1,4 +1,6 @@
 // Scaled dot-product attention on tensors; the kernel is kernels/attention.h.
+#include <algorithm>
+
 #include "engine/ops.h"
 #include "kernels/attention.h"
 
@@ -17,7 +19,11 @@ AttentionArgs<T> arguments(const Tensor& q, const Tensor& k, const Tensor& v, co
                      q.dim(3),    q.data<T>(), k.data<T>(),      v.data<T>(),      heads_of(q),
                      heads_of(k), heads_of(v), nullptr,          nullptr,          0,
                      o.causal,    o.step,      Real<T>(o.scale), float(o.dropout), o.key};
-  if (o.lengths.defined()) a.lengths = o.lengths.data<int>();
+  if (o.lengths.defined()) {
+    a.lengths = o.lengths.data<int>();
+    std::vector<int> n = o.lengths.ints();
+    a.no_empty = std::all_of(n.begin(), n.end(), [](int i) { return i > 0; });
+  }
   if (o.bias.defined()) a.bias = o.bias.data<T>();
   if (o.bias.defined() && o.bias.rank() == 3) a.bias_batch = o.bias.strides[0];
   return a;

@@ -27,6 +27,7 @@ struct AttentionArgs {
   Real<T> scale;
   float dropout;
   RandomKey key;
+  bool no_empty = false;  // every length is known to be 1 at least
 };
 
 /// out (B, T, H, D) and log_sum (B, H, T), both contiguous. log_sum is inf, and out zero, where a

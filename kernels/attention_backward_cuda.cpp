@@ -4,6 +4,7 @@
 //   dbias = sums of dS along its diagonals.
 // One kernel keeps keys and streams the queries of their heads (dK, dV), one keeps queries and
 // streams keys (dQ, diagonals); every sum has one order, so no atomics and the same bits each time.
+#include "kernels/attention_library.h"
 #include "kernels/attention_tile.h"
 #include "kernels/launch.h"
 
@@ -229,6 +230,8 @@ __global__ void __launch_bounds__(128)
 template <class T>
 void cuda_attention_backward(const AttentionArgs<T>& a, const T* out, const Real<T>* log_sum,
                              const T* dout, T* dq, T* dk, T* dv, T* dbias, Real<T>* delta) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (library_attention_backward(a, out, log_sum, dout, dq, dk, dv)) return;
   for_head_size(a.D, [&]<int kD>(std::integral_constant<int, kD>) {
     using R = Real<T>;
     using L = BackwardTile<R, kD>;

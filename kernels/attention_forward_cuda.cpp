@@ -1,5 +1,6 @@
 // Attention on CUDA, forward: a block for each tile of queries, online softmax over tiles of keys;
 // for few queries a block for each query, its warps sharing out the keys.
+#include "kernels/attention_library.h"
 #include "kernels/attention_tile.h"
 #include "kernels/math.h"
 
@@ -171,6 +172,8 @@ __global__ void __launch_bounds__(256, 2)
 
 template <class T>
 void cuda_attention_forward(const AttentionArgs<T>& a, T* out, Real<T>* log_sum) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (library_attention_forward(a, out, log_sum)) return;
   for_head_size(a.D, [&]<int kD>(std::integral_constant<int, kD>) {
     using L = ForwardTile<Real<T>, kD>;
     unsigned heads = unsigned(a.B * a.H), tiles = unsigned(tiles_of(a.T_, L::rows));

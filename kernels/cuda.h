@@ -48,6 +48,8 @@ struct CudaContext {
 CudaContext& cuda_context();
 /// Zeroed device memory, at most 64 KiB, for the next launch only.
 void* cuda_scratch(size_t bytes);
+/// Device memory for what is queued next, until something else asks for it; 256-byte aligned.
+void* cuda_workspace(size_t bytes);
 /// Throws std::runtime_error naming `what` and CUDA's reason unless status is cudaSuccess.
 void cuda_check(cudaError_t status, const char* what);
 

@@ -98,6 +98,18 @@ void* cuda_scratch(size_t bytes) {
   return backend().scratch;
 }
 
+void* cuda_workspace(size_t bytes) {
+  static void* memory = nullptr;
+  static size_t size = 0;
+  if (bytes > size) {
+    if (memory) cuda_free(memory);  // waits for what still uses it
+    memory = nullptr, size = 0;
+    memory = cuda_allocate(bytes);
+    size = bytes;
+  }
+  return memory;
+}
+
 void cuda_check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   cudaGetLastError();
