@@ -193,6 +193,7 @@ struct Blocks : CudaTeam<Blocks> {
   mutable unsigned met = 0;
   DEV Blocks(Meeting* meeting, int index, int count)
       : meeting(meeting), index(index), count(count) {}
+  Blocks(const Blocks&) = delete;  // a copy would count its own meetings
   DEV int lane() const { return index * int(blockDim.x) + int(threadIdx.x); }
   DEV int size() const { return count * int(blockDim.x); }
   template <class T, class Op>
