@@ -21,6 +21,12 @@ struct GradOptions {
   int elements = 60;            ///< at most so many of each input are perturbed, spread evenly
   uint64_t seed = 1;            ///< of the upstream gradient, which is random, never ones
   Device device = Device::cpu;  ///< where it is computed
+  /// On that device; on CUDA, where each perturbation is many launches, of fewer elements.
+  static GradOptions on(Device device) {
+    GradOptions o;
+    o.device = device, o.elements = device == Device::cuda ? 8 : o.elements;
+    return o;
+  }
 };
 
 /// Checks the backward of `f` at float64 `inputs`, which are moved to the device. f must be a

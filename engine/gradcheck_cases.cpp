@@ -25,9 +25,7 @@ Tensor ids(std::vector<int> v, Shape s, const Tensor& beside) {
 
 GradCase make(std::string name, F f, std::function<Inputs()> inputs) {
   return {std::move(name), [f, inputs](Device device) {
-            GradOptions o;
-            o.device = device;
-            return check_gradients(f, inputs(), o);
+            return check_gradients(f, inputs(), GradOptions::on(device));
           }};
 }
 

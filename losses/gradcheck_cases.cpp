@@ -14,15 +14,13 @@ std::vector<GradCase> loss_cases(const std::string& name) {
       for (int v : {2, 33, 1003})
         cases.push_back(
             {"ce V " + std::to_string(v) + (smoothing ? " smoothed" : ""), [=](Device device) {
-               GradOptions options;
-               options.device = device;
                return check_gradients(
                    [=](const std::vector<Tensor>& x) {
                      return cross_entropy(x[0],
                                           Tensor::from(std::vector<int>{0, -1, v - 1}, {3}, device),
                                           smoothing);
                    },
-                   {random_tensor({3, v}, 1)}, options);
+                   {random_tensor({3, v}, 1)}, GradOptions::on(device));
              }});
     return cases;
   }
@@ -44,13 +42,11 @@ std::vector<GradCase> loss_cases(const std::string& name) {
                          DivergenceOptions o;
                          o.temperature = temperature;
                          o.mask = Tensor::from(std::vector<int>{1, 1, 0}, {3}, device);
-                         GradOptions options;
-                         options.device = device;
                          return check_gradients(
                              [=](const std::vector<Tensor>& x) {
                                return divergence(parse_divergence(name), teacher, x[0], o);
                              },
-                             {random_tensor({3, v}, 1)}, options);
+                             {random_tensor({3, v}, 1)}, GradOptions::on(device));
                        }});
     }
   return cases;
