@@ -74,8 +74,9 @@ struct Draw {
       if (top_p < 1) total = keep(team, w, false, top_p * total);
       auto weight = [](float v) { return double(v); };
       int found = find(team, w, weight, double(u[row]) * total);
-      id = team.max(  // where rounding has led past the last weight above 0
-          n, [&](int i, float v) { return i <= found && v > 0 ? i : -1; }, w);
+      // Where rounding has led past the last weight above 0. Every lane begins a maximum with
+      // element 0, which it may not have written.
+      id = team.max(n, [&](int i) { return i > 0 && i <= found && w[i] > 0 ? i : 0; });
     }
     team.one([&] { tokens[row] = id; });
   }
@@ -83,18 +84,18 @@ struct Draw {
   // The sum of f over w[begin] to w[end - 1]. One thread reads these alone; with many each reads
   // what it wrote, all of the row.
   template <class Team, class F>
-  HD double part(Team team, const float* w, F f, int begin, int end) const {
+  HD double part(const Team& team, const float* w, F f, int begin, int end) const {
     return team.sum(
         n, [&](int i, float v) { return i >= begin && i < end ? f(v) : 0.0; }, w);
   }
   template <class F>
-  HD double part(Solo team, const float* w, F f, int begin, int end) const {
+  HD double part(const Solo& team, const float* w, F f, int begin, int end) const {
     return team.sum(
         end - begin, [&](int, float v) { return f(v); }, w + begin);
   }
   // The first id at which the sum of f so far exceeds `goal`, which the whole sum does.
   template <class Team, class F>
-  HD int find(Team team, const float* w, F f, double goal) const {
+  HD int find(const Team& team, const float* w, F f, double goal) const {
     double before = 0;  // sum up to low
     int low = 0, high = n;
     while (high - low > 1) {
@@ -111,7 +112,7 @@ struct Draw {
   // Zeroes all but the largest weights, as few as together are worth `goal`, each one where
   // `counted`, otherwise what it weighs. Returns the sum of those that stay.
   template <class Team>
-  HD double keep(Team team, float* w, bool counted, double goal) const {
+  HD double keep(const Team& team, float* w, bool counted, double goal) const {
     auto worth = [&](float v) { return counted ? 1.0 : double(v); };
     // Weights lie in [0, 1], where floats are ordered as their bits are.
     int low = 0, high = bits<int>(1.f) + 1;
