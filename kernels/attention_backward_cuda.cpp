@@ -59,7 +59,7 @@ DEV Real<T> probability(const Head<T>& head, int i, int j, Real<T> score, Real<T
 }
 
 template <class T, int kD>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, sizeof(Real<T>) == 8 ? 2 : 3)
     backward_keys(AttentionArgs<T> a, const Real<T>* log_sum, const Real<T>* delta, const T* dout,
                   T* dk, T* dv, int tiles) {
   using R = Real<T>;
@@ -137,7 +137,7 @@ HD int diagonals_of(int S) {
 }
 
 template <class T, int kD>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, sizeof(Real<T>) == 8 ? 2 : 3)
     backward_queries(AttentionArgs<T> a, const Real<T>* log_sum, const Real<T>* delta,
                      const T* dout, T* dq, Real<T>* diagonals, int tiles) {
   using R = Real<T>;
@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(128)
   L::clear(sum);
 #pragma unroll 1
   for (int j0 = 0; j0 < last; j0 += L::cols) {
-    int count = min_(L::cols, head.keys - j0);
+    int count = min_(L::cols, last - j0);
     size_t step_k = a.ks.position, step_v = a.vs.position;
     __syncthreads();
     L::template load<L::cols>(head.k() + size_t(j0) * step_k, step_k, count, a.D, k);

@@ -30,7 +30,7 @@ struct Online {
 };
 
 template <class T, int kD>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, kD < 128 ? 3 : 2)
     forward_tiles(AttentionArgs<T> a, T* out, Real<T>* log_sum, int tiles) {
   using R = Real<T>;
   using L = ForwardTile<R, kD>;
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(128)
   Online<R> online[M];
 #pragma unroll 1
   for (int j0 = 0; j0 < last; j0 += L::cols) {
-    int count = min_(L::cols, head.keys - j0);
+    int count = min_(L::cols, last - j0);
     L::template load<L::cols>(head.k() + size_t(j0) * a.ks.position, a.ks.position, count, a.D, kv);
     __syncthreads();
     typename L::Scores s;
@@ -95,7 +95,8 @@ __global__ void __launch_bounds__(128)
 // One query a block. kD / 4 lanes hold a key, four numbers each; K and V are read where they lie,
 // several keys of a thread at a time.
 template <class T, int kD>
-__global__ void __launch_bounds__(256) forward_few(AttentionArgs<T> a, T* out, Real<T>* log_sum) {
+__global__ void __launch_bounds__(256, 2)
+    forward_few(AttentionArgs<T> a, T* out, Real<T>* log_sum) {
   using R = Real<T>;
   constexpr int lanes = kD / 4, teams = 256 / lanes, warps = 8, unroll = 4;
   GPU_SHARED(Quad<R>, part, [8][kD / 4]);

@@ -101,7 +101,7 @@ struct Tile {
 #pragma unroll
       for (int n = 0; n < kCols; n++) s[m][n] = 0;
     a += down(0) * ld, b += across(0) * ld;
-#pragma unroll 2
+#pragma unroll 1  // two steps at a time would not fit the registers of three blocks
     for (int d = 0; d < D; d += 4) {
       Quad<R> y[kCols];
 #pragma unroll

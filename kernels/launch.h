@@ -11,7 +11,7 @@ namespace retort {
 
 /// y = x, for a team.
 template <class Team, class T>
-HD void copy(Team team, int n, const T* x, T* y) {
+HD void copy(const Team& team, int n, const T* x, T* y) {
   team.each(
       n, [](int, Real<T> v, Real<T>& w) { w = v; }, x, out(y));
 }

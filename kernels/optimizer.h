@@ -19,7 +19,7 @@ struct Cut {
 
 /// f on the streams of a row; the last, the new weight, goes to `copy` rounded, where there is one.
 template <class Team, class F, class T, class... S>
-HD void update(Team team, int n, F f, T* w, bf16* copy, S... s) {
+HD void update(const Team& team, int n, F f, T* w, bf16* copy, S... s) {
   if (copy)
     team.each(
         n,

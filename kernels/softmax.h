@@ -7,7 +7,7 @@ namespace retort {
 
 /// max x, or a very small number where all x are -inf, so that x - max stays defined.
 template <class Team, class T>
-HD Real<T> row_max(Team team, int n, const T* x) {
+HD Real<T> row_max(const Team& team, int n, const T* x) {
   using R = Real<T>;
   return max_(team.max(
                   n, [](int, R a) { return a; }, x),

@@ -13,19 +13,40 @@ struct alignas(sizeof(T) * kChunk) Four {
   T at[kChunk];
 };
 
+// One access of 16 bytes (of float) where p is aligned, four of one element where it is not. g++,
+// which compiles this for the tests, would merge the two and trust the alignment of the first.
+template <class T>
+DEV bool aligned(const T* p) {
+  return reinterpret_cast<uintptr_t>(p) % sizeof(Four<T>) == 0;
+}
+template <class T>
+DEV Four<T> load_four(const T* p) {
+  Four<T> x;
+#ifdef __CUDACC__
+  if (aligned(p)) return *reinterpret_cast<const Four<T>*>(p);
+#endif
+  for (int k = 0; k < kChunk; k++) x.at[k] = p[k];
+  return x;
+}
+template <class T>
+DEV void store_four(T* p, const Four<T>& x) {
+#ifdef __CUDACC__
+  if (aligned(p)) {
+    *reinterpret_cast<Four<T>*>(p) = x;
+    return;
+  }
+#endif
+  for (int k = 0; k < kChunk; k++) p[k] = x.at[k];
+}
+
 // Four neighbours of a stream while f works on them.
 template <class S>
 struct Chunk;
 template <class T>
 struct Chunk<const T*> {
   Real<T> value[kChunk];
-  DEV Chunk(const T* p, int i) { load(p + i); }
-  DEV void load(const T* p) {
-    Four<T> x;
-    if (reinterpret_cast<uintptr_t>(p) % sizeof x == 0)
-      x = *reinterpret_cast<const Four<T>*>(p);
-    else
-      for (int k = 0; k < kChunk; k++) x.at[k] = p[k];
+  DEV Chunk(const T* p, int i) {
+    Four<T> x = load_four(p + i);
     for (int k = 0; k < kChunk; k++) value[k] = x.at[k];
   }
   DEV void store() const {}
@@ -42,10 +63,7 @@ struct Chunk<Out<T>> {
   DEV void store() const {
     Four<T> x;
     for (int k = 0; k < kChunk; k++) x.at[k] = T(value[k]);
-    if (reinterpret_cast<uintptr_t>(p) % sizeof x == 0)
-      *reinterpret_cast<Four<T>*>(p) = x;
-    else
-      for (int k = 0; k < kChunk; k++) p[k] = x.at[k];
+    store_four(p, x);
   }
 };
 template <class T>
@@ -175,6 +193,7 @@ struct Blocks : CudaTeam<Blocks> {
   mutable unsigned met = 0;
   DEV Blocks(Meeting* meeting, int index, int count)
       : meeting(meeting), index(index), count(count) {}
+  Blocks(const Blocks&) = delete;  // a copy would count its own meetings
   DEV int lane() const { return index * int(blockDim.x) + int(threadIdx.x); }
   DEV int size() const { return count * int(blockDim.x); }
   template <class T, class Op>

@@ -22,7 +22,7 @@ std::string bytes_of(const std::string& path) {
 }
 }  // namespace
 
-TEST_CASE("tensors of any device and layout are written as they are", "[cuda]") {
+TEST_CASE("tensors of any device and layout are written as they are", "[cuda][small]") {
   for (Device device : devices()) {
     std::string path = scratch("devices.safetensors");
     Tensor x = random_tensor({3, 5}, 1), part = slice(transpose(x), 0, 1, 3);

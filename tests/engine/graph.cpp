@@ -25,7 +25,7 @@ void update(Parameters& p, Optimizer& optimizer, int step, Tensor* loss, int row
 
 }  // namespace
 
-TEST_CASE("a step as a graph gives the bits of the step by itself", "[cuda]") {
+TEST_CASE("a step as a graph gives the bits of the step by itself", "[cuda][small]") {
   for (Device device : devices())
     for (const char* name : {"adamw", "adafactor"}) {
       OptimizerOptions o;
@@ -53,7 +53,7 @@ TEST_CASE("a step as a graph gives the bits of the step by itself", "[cuda]") {
     }
 }
 
-TEST_CASE("looking at numbers inside a graph is an error that says so", "[cuda]") {
+TEST_CASE("looking at numbers inside a graph is an error that says so", "[cuda][small]") {
   for (Device device : devices()) {
     if (device == Device::cpu) continue;
     Graph graph(device);

@@ -18,7 +18,7 @@ TEST_CASE("every operator passes the gradient check", "[gradcheck][cuda]") {
     }
 }
 
-TEST_CASE("a wrong backward fails the gradient check", "[cuda]") {
+TEST_CASE("a wrong backward fails the gradient check", "[cuda][small]") {
   auto wrong = [](const std::vector<Tensor>& x) {
     Tensor y = exp(x[0].detach());
     return record("wrong", y, {x[0]},
@@ -68,7 +68,7 @@ TEST_CASE("float32 operators agree with float64", "[cuda]") {
     }
 }
 
-TEST_CASE("rows that are all -inf stay defined", "[cuda]") {
+TEST_CASE("rows that are all -inf stay defined", "[cuda][small]") {
   for (Device device : devices()) {
     Tensor x = Tensor::full({2, 5}, -INFINITY, Dtype::f32, device);
     for (double v : softmax(x).values()) CHECK(v == 0);
@@ -76,7 +76,7 @@ TEST_CASE("rows that are all -inf stay defined", "[cuda]") {
   }
 }
 
-TEST_CASE("indices read on the host are the ones the device has", "[cuda]") {
+TEST_CASE("indices read on the host are the ones the device has", "[cuda][small]") {
   for (Device device : devices()) {
     Tensor x = Tensor::from(std::vector<int>{0, 1, 2, 3, 4, 5}, {2, 3}, device);
     CHECK(x.storage->host_ints.empty() == (device == Device::cpu));

@@ -51,7 +51,7 @@ struct Small {  // a layer with a constant input
 }  // namespace
 
 TEST_CASE("parameters do not depend on the order of declaration, and live in one buffer",
-          "[cuda]") {
+          "[cuda][small]") {
   for (Device device : devices())
     for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::bf16}) {
       Parameters a(5, dtype, device), b(5, dtype, device);
@@ -70,7 +70,8 @@ TEST_CASE("parameters do not depend on the order of declaration, and live in one
     }
 }
 
-TEST_CASE("AdamW takes the published steps", "[cuda]") {  // by hand, from the paper's algorithm
+TEST_CASE("AdamW takes the published steps",
+          "[cuda][small]") {  // by hand, from the paper's algorithm
   for (Device device : devices()) {
     Parameters p(1, Dtype::f64, device);
     Tensor w = p.add("w", {2, 1}, 0, 1);
@@ -92,7 +93,7 @@ TEST_CASE("AdamW takes the published steps", "[cuda]") {  // by hand, from the p
   }
 }
 
-TEST_CASE("AdamW and Adafactor take the steps of the reference libraries", "[cuda]") {
+TEST_CASE("AdamW and Adafactor take the steps of the reference libraries", "[cuda][small]") {
   TensorFile f = load_safetensors("tests/references/optim.safetensors");
   auto json = [&](const char* key) { return nlohmann::json::parse(f.metadata.at(key)); };
   std::vector<double> rates = json("learning_rates");
@@ -125,7 +126,7 @@ TEST_CASE("AdamW and Adafactor take the steps of the reference libraries", "[cud
     }
 }
 
-TEST_CASE("clipping scales to the norm", "[cuda]") {
+TEST_CASE("clipping scales to the norm", "[cuda][small]") {
   for (Device device : devices())
     for (int n : {3, 5000}) {
       Parameters p(1, Dtype::f64, device);
@@ -140,7 +141,7 @@ TEST_CASE("clipping scales to the norm", "[cuda]") {
     }
 }
 
-TEST_CASE("a gradient that is not finite leaves weights and state alone", "[cuda]") {
+TEST_CASE("a gradient that is not finite leaves weights and state alone", "[cuda][small]") {
   for (Device device : devices())
     for (const char* name : {"adamw", "adafactor"})
       for (Dtype dtype : {Dtype::f32, Dtype::bf16})
@@ -177,7 +178,7 @@ TEST_CASE("learning-rate schedules at their corners") {
   CHECK(learning_rate(s, 40) == Approx(0.5));
 }
 
-TEST_CASE("a checkpoint restores every bit, and refuses another model's", "[cuda]") {
+TEST_CASE("a checkpoint restores every bit, and refuses another model's", "[cuda][small]") {
   for (Device device : devices())
     for (const char* name : {"adamw", "adafactor"})
       for (Dtype dtype : {Dtype::f32, Dtype::bf16}) {

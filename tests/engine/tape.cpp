@@ -7,7 +7,7 @@
 
 using namespace retort;
 
-TEST_CASE("backward frees nodes as it passes them", "[cuda]") {
+TEST_CASE("backward frees nodes as it passes them", "[cuda][small]") {
   for (Device device : devices()) {
     Tensor w = parameter(random_tensor({256, 256}, 1, 1, 0, device));
     grad(w);
@@ -40,7 +40,7 @@ TEST_CASE("nothing is recorded under NoGrad") {
   CHECK_FALSE(exp(x).node);
 }
 
-TEST_CASE("gradients add up, and accumulation equals the large batch", "[cuda]") {
+TEST_CASE("gradients add up, and accumulation equals the large batch", "[cuda][small]") {
   for (Device device : devices()) {
     Tensor w = parameter(random_tensor({7, 5}, 1, 1, 0, device)),
            x = random_tensor({6, 5}, 2, 1, 0, device);
@@ -87,7 +87,7 @@ TEST_CASE("memory is counted by what it is held for, and named when there is non
   }
 }
 
-TEST_CASE("without the memory cache a tensor is an allocation of its size", "[cuda]") {
+TEST_CASE("without the memory cache a tensor is an allocation of its size", "[cuda][small]") {
   for (Device device : devices()) {
     Tensor before({1001}, Dtype::f32, device);
     bool on = set_memory_cache(device, false);
