@@ -234,7 +234,7 @@ Model Experiment::load(const std::string& name) {
 
 std::string Experiment::fingerprint(const Stage& stage) {
   Json t = stage_table(stage);
-  for (const char* key : {"log_every", "save_every", "valid_every"}) t["train"].erase(key);
+  for (const char* key : {"log_every", "save_every", "valid_every", "graph"}) t["train"].erase(key);
   t["data"] = data_table(recipe_.data);
   for (const char* key : {"valid", "test", "valid_limit", "test_limit"}) t["data"].erase(key);
   t["seed"] = recipe_.seed;

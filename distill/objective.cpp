@@ -1,7 +1,6 @@
 #include "distill/objective.h"
 
 #include <chrono>
-#include <map>
 #include <numeric>
 #include <set>
 
@@ -120,41 +119,43 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor&
   return scale(sum(mul(losses, weights)), term.weight);
 }
 
-double UpdateResult::loss() const {
+double Update::loss() const {
   std::vector<double> x = concat(losses, 0).values();
   return std::accumulate(x.begin(), x.end(), 0.0);
 }
 
-Tensor UpdateResult::watch() const {
+Tensor Update::watch() const {
   NoGrad quiet;
   return scale(sum(concat(losses, 0)).to(Dtype::f64), 0);
 }
 
-UpdateResult Objective::accumulate(Model& student, const std::vector<Batch>& batches,
-                                   const std::vector<TokenPair>& pairs, long step,
-                                   bool check) const {
-  UpdateResult result;
+Update Objective::prepare(const Model& student, const std::vector<Batch>& batches,
+                          const std::vector<TokenPair>& pairs, long step) const {
+  Update u;
+  u.step = step;
   std::set<std::string> writers;
   for (const Term& t : terms_) writers.insert(t.on);
   auto start = std::chrono::steady_clock::now();
-  std::map<std::string, std::vector<Batch>> by_writer;
-  std::map<std::string, double> rows;
-  double sequences = 0;
   for (const Batch& gold : batches) {
-    sequences += gold.size;
-    result.tokens += layout_ == Layout::classify ? gold.size : gold.label_count;
+    u.sequences += gold.size;
+    u.tokens += layout_ == Layout::classify ? gold.size : gold.label_count;
     for (const std::string& writer : writers) {
       Batch b = sequences_of(writer, gold, pairs, student, step);
       long valid = layout_ == Layout::classify ? b.size : b.label_count;
-      rows[writer] += double(valid);
-      if (writer != "gold") result.sampled += valid;
-      by_writer[writer].push_back(std::move(b));
+      u.rows[writer] += double(valid);
+      if (writer != "gold") u.sampled += valid;
+      u.batches[writer].push_back(std::move(b));
     }
   }
-  result.sample_seconds =
+  u.sample_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return u;
+}
+
+void Objective::accumulate(Model& student, Update& u, bool check) const {
+  u.losses.clear();
   uint32_t passes = 0;
-  for (const auto& [writer, list] : by_writer) {
+  for (const auto& [writer, list] : u.batches) {
     bool wants_teacher = false;
     for (const Term& t : terms_) wants_teacher |= t.on == writer && t.loss != "ce";
     uint32_t first = 0;
@@ -168,21 +169,20 @@ UpdateResult Objective::accumulate(Model& student, const std::vector<Batch>& bat
       }
       Pass pass;
       pass.training = true;
-      pass.key = {seed_, uint32_t(step), 0, first};
+      pass.key = {seed_, uint32_t(u.step), 0, first};
       pass.sites = passes << 12;
       Tensor logits = student.forward(in, pass).logits, loss;
       for (const Term& t : terms_) {
         if (t.on != writer) continue;
-        Tensor l = loss_of(t, logits, teacher_logits, b, rows[writer], sequences, check);
+        Tensor l = loss_of(t, logits, teacher_logits, b, u.rows[writer], u.sequences, check);
         loss = loss.defined() ? loss + l : l;
       }
       backward(loss);
-      result.losses.push_back(loss.detach());
+      u.losses.push_back(loss.detach());
       first += uint32_t(b.size);
     }
     passes++;
   }
-  return result;
 }
 
 }  // namespace retort

@@ -2,16 +2,22 @@
 // term (gold, or sampled from teacher or student) are made first, so that the reduction counts over
 // all of them and accumulation equals the large batch.
 #pragma once
+#include <map>
+
 #include "distill/experiment.h"
 
 namespace retort {
 
-/// What one update did.
-struct UpdateResult {
-  std::vector<Tensor> losses;  ///< of each forward pass, one number on the device
-  long tokens = 0;             ///< valid label positions of the gold batches
-  long sampled = 0;            ///< tokens sampled for the update
+/// One update: its sequences, made first, then the losses on them.
+struct Update {
+  long step = 0;
+  long tokens = 0;   ///< valid label positions of the gold batches
+  long sampled = 0;  ///< tokens sampled for the update
   double sample_seconds = 0;
+  std::map<std::string, std::vector<Batch>> batches;  ///< by who wrote the targets
+  std::map<std::string, double> rows;                 ///< valid label positions of each
+  double sequences = 0;                               ///< of each
+  std::vector<Tensor> losses;                         ///< of each forward pass, on the device
   /// Weighted sum of the terms. Waits for the device.
   double loss() const;
   /// 0 where the loss is finite, else NaN: one f64 number on the device, nothing waits.
@@ -24,11 +30,13 @@ class Objective {
   Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
             const Model* teacher, int max_target);
 
-  /// Adds the gradients of update `step` over these batches to student.parameters(). `batches` come
-  /// with the pairs they were collated from, by id. With `check` a divergence that is not finite is
-  /// an error which says why; that waits for the device.
-  UpdateResult accumulate(Model& student, const std::vector<Batch>& batches,
-                          const std::vector<TokenPair>& pairs, long step, bool check = false) const;
+  /// The sequences of update `step`. `batches` come with the pairs they were collated from, by id.
+  Update prepare(const Model& student, const std::vector<Batch>& batches,
+                 const std::vector<TokenPair>& pairs, long step) const;
+  /// Adds the gradients of an update to student.parameters(), and fills its losses. Nothing waits
+  /// for the device, except with `check`: then a divergence that is not finite is an error which
+  /// says why.
+  void accumulate(Model& student, Update& update, bool check = false) const;
 
  private:
   Batch sequences_of(const std::string& writer, const Batch& gold,
@@ -45,7 +53,7 @@ class Objective {
   Reduction reduction_;
 };
 
-/// `batch` with sampled targets in the place of its own; `pairs` as for Objective::accumulate. A
+/// `batch` with sampled targets in the place of its own; `pairs` as for Objective::prepare. A
 /// sample that did not end within max_target tokens keeps its last token where the end would stand,
 /// so that no position is scored that was not sampled.
 Batch with_targets(const Batch& batch, const std::vector<TokenPair>& pairs,

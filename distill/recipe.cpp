@@ -28,7 +28,7 @@ void visit(V& v, TrainOptions& o) {
   v("learning_rate", o.learning_rate), v("floor", o.floor), v("schedule", o.schedule);
   v("warmup", o.warmup), v("clip", o.clip), v("smoothing", o.smoothing);
   v("reduction", o.reduction), v("log_every", o.log_every), v("valid_every", o.valid_every);
-  v("save_every", o.save_every);
+  v("save_every", o.save_every), v("graph", o.graph);
 }
 template <class V>
 void visit(V& v, Term& o) {

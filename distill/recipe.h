@@ -42,6 +42,7 @@ struct TrainOptions {
   long warmup = 0;
   double clip = 1, smoothing = 0;
   std::string reduction = "tokens";
+  bool graph = false;  ///< on cuda: an update's work is launched as one (kernels/graph.h)
   long log_every = 50, valid_every = 0, save_every = 200;
 };
 

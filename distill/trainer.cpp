@@ -13,6 +13,7 @@
 #include "engine/checkpoint.h"
 #include "engine/safetensors.h"
 #include "engine/sample.h"
+#include "kernels/graph.h"
 
 namespace fs = std::filesystem;
 
@@ -134,11 +135,13 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
 
   Position at;
   if (exists && start == Start::resume) {
-    std::map<std::string, std::string> m = load_checkpoint(checkpoint, parameters, *optimizer);
-    if (m["fingerprint"] != fingerprint)
+    // Before its numbers are taken, which may not even fit.
+    std::map<std::string, std::string> m = load_safetensors(checkpoint).metadata;
+    if (m.count("fingerprint") && m["fingerprint"] != fingerprint)
       throw std::runtime_error(
           checkpoint + ": was made by another recipe, device, data, vocabulary or teacher; " +
           "--overwrite starts anew, output=FOLDER keeps both");
+    m = load_checkpoint(checkpoint, parameters, *optimizer);
     at.step = count_in(m, "step", total, checkpoint);
     at.epoch = int(count_in(m, "epoch", total * t.accumulate, checkpoint));
     at.index = int(count_in(m, "index", batcher.count(at.epoch), checkpoint));
@@ -171,6 +174,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
                           Json{{"tokens", at.tokens}, {"seconds", at.seconds}}.dump() + "\n");
   };
 
+  Graph graph(model.device());
   Progress progress(stage.name, total, at.step, t.log_every);
   while (at.step < total) {
     auto began = Clock::now();
@@ -183,17 +187,22 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
       batches.push_back(batcher.batch(at.epoch, at.index++));
     }
     double rate = learning_rate(schedule, at.step);
-    UpdateResult r;
+    Update r;
     double loss = 0, norm = 0;
     try {
-      parameters.zero_grads();
-      r = objective.accumulate(model, batches, pairs, at.step);
-      Tensor gradient = clip_grad_norm(parameters, t.clip);
-      optimizer->step(rate, gradient + r.watch());
+      r = objective.prepare(model, batches, pairs, at.step);
+      Tensor gradient;
+      auto update = [&] {
+        parameters.zero_grads();
+        objective.accumulate(model, r);
+        gradient = clip_grad_norm(parameters, t.clip);
+        optimizer->step(rate, gradient + r.watch());
+      };
+      t.graph ? graph.run(update) : update();
       // All is asked for; from here on the host waits for the device.
       loss = r.loss(), norm = gradient.item();
       if (!std::isfinite(loss))  // once more, to say why
-        objective.accumulate(model, batches, pairs, at.step, true);
+        objective.accumulate(model, r, true);
       if (!std::isfinite(loss) || !std::isfinite(norm)) not_finite(loss, parameters);
     } catch (const std::exception& e) {
       progress.finish();

@@ -74,8 +74,9 @@ struct Draw {
       if (top_p < 1) total = keep(team, w, false, top_p * total);
       auto weight = [](float v) { return double(v); };
       int found = find(team, w, weight, double(u[row]) * total);
-      id = team.max(  // where rounding has led past the last weight above 0
-          n, [&](int i, float v) { return i <= found && v > 0 ? i : -1; }, w);
+      // Where rounding has led past the last weight above 0. Every lane begins a maximum with
+      // element 0, which it may not have written.
+      id = team.max(n, [&](int i) { return i > 0 && i <= found && w[i] > 0 ? i : 0; });
     }
     team.one([&] { tokens[row] = id; });
   }
@@ -88,7 +89,7 @@ struct Draw {
         n, [&](int i, float v) { return i >= begin && i < end ? f(v) : 0.0; }, w);
   }
   template <class F>
-  HD double part(Solo team, const float* w, F f, int begin, int end) const {
+  HD double part(const Solo& team, const float* w, F f, int begin, int end) const {
     return team.sum(
         end - begin, [&](int, float v) { return f(v); }, w + begin);
   }

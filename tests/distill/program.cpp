@@ -225,6 +225,13 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("train", "recipe is required", 2);
   fails("frobnicate", "retort", 2);
   fails("score --frob", "--ref", 2);
+  if (cuda_missing().empty() || std::getenv("RETORT")) return;
+  for (std::string command : {"train ", "run ", "distill ", "generate ", "eval "})
+    fails(command + toml + " --device cuda", "command line: device: cuda: this build");
+  fails("train " + toml + " device=cuda", "command line: device: cuda: this build");
+  fails("loss --name kl --in absent --out o --device cuda", "retort: device cuda: this build");
+  fails("gradcheck --device cuda", "retort: device cuda: this build");
+  CHECK_FALSE(fs::exists(folder() / "out" / "teacher"));
 }
 
 TEST_CASE("what a run has written is not lost, and no other model passes for it") {

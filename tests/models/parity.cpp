@@ -9,6 +9,7 @@
 #include "models/blocks.h"
 #include "models/model.h"
 #include "models/published.h"
+#include "tests/devices.h"
 
 using namespace retort;
 
@@ -31,6 +32,13 @@ struct Reference {
     return out;
   }
   const Tensor& operator[](const std::string& name) const { return file.tensors.at(name); }
+  Inputs inputs(Device device) const {
+    Inputs in = inputs();
+    for (Tensor* t :
+         {&in.source, &in.source_lengths, &in.target, &in.target_lengths, &in.token_types})
+      if (t->defined()) *t = Tensor::from(t->ints(), t->shape, device);
+    return in;
+  }
   Inputs inputs() const {
     Inputs in;
     if (family == "gpt2") {
@@ -58,19 +66,20 @@ double distance(std::vector<double> x, const std::vector<double>& y) {
   return norm(x);
 }
 
-void compare(const std::string& name, Dtype dtype, double limit) {
-  INFO(name << " in " << name_of(dtype));
+void compare(const std::string& name, Dtype dtype, Device device, double limit) {
+  INFO(name << " in " << name_of(dtype) << (device == Device::cuda ? " on cuda" : ""));
   Reference ref(name);
-  Model model(ref.config, 7, dtype);
+  Model model(ref.config, 7, dtype, device);
   model.parameters().load(from_published(ref.config, ref.family, ref.with_prefix("weight.")));
   Pass pass;
-  Tensor logits = model.forward(ref.inputs(), pass).logits;
+  Tensor logits = model.forward(ref.inputs(device), pass).logits;
   int V = logits.cols(), n = logits.rows();
-  Tensor labels = reshape(ref["labels"], {n});
+  std::vector<int> wanted = ref["labels"].ints();
+  Tensor labels = Tensor::from(wanted, {n}, device);
   int count = 0;
   std::vector<double> got = logits.values(), expected = ref["logits"].values();
   for (int r = 0; r < n; r++) {
-    if (labels.ints()[size_t(r)] >= 0)
+    if (wanted[size_t(r)] >= 0)
       count++;
     else
       std::fill_n(got.begin() + r * V, V, 0);
@@ -96,11 +105,12 @@ void compare(const std::string& name, Dtype dtype, double limit) {
 
 }  // namespace
 
-TEST_CASE("published models are reproduced, logits and gradients") {
-  for (const char* name : {"gpt2", "bert", "bart", "t5", "t5-v1.1"}) {
-    compare(name, Dtype::f64, 1e-6);  // the stored numbers are float32
-    compare(name, Dtype::f32, 1e-4);
-  }
+TEST_CASE("published models are reproduced, logits and gradients", "[cuda]") {
+  for (Device device : devices())
+    for (const char* name : {"gpt2", "bert", "bart", "t5", "t5-v1.1"}) {
+      compare(name, Dtype::f64, device, 1e-6);  // the stored numbers are float32
+      compare(name, Dtype::f32, device, 1e-4);
+    }
 }
 
 TEST_CASE("published weights come back unchanged, with or without the prefix") {
