@@ -128,10 +128,10 @@ endef
 $(foreach b,simt asan tsan,$(eval $(call shim_build,$(b))))
 
 simt: deps $(BUILD)/simt/tests/run $(BUILD)/simt/retort  ## the tests of the CUDA backend, on the CPU
-	$(BUILD)/simt/tests/run "[cuda]"
+	OMP_NUM_THREADS=1 $(BUILD)/simt/tests/run "[cuda]"
 SEEDS ?= 1 5 6 7
 simt-check: simt simt-test $(BUILD)/asan/tests/run $(BUILD)/tsan/tests/run  ## the shim's own tests; further thread orders, sanitizers
-	@export RETORT_MEMORY_CACHE=off; for s in $(SEEDS); do \
+	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1; for s in $(SEEDS); do \
 	  echo "SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/simt/tests/run "[cuda][small]" || exit 1; done
 	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1; for b in asan tsan; do for s in 0 $(SEEDS); do \
 	  echo "$$b, SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/$$b/tests/run "[cuda][small]" || exit 1; done; done

@@ -58,8 +58,9 @@ TEST_CASE("models pass the gradient check in all their parameters", "[gradcheck]
     }
 }
 
-TEST_CASE("one batch is learnt to a loss below 0.01", "[cuda]") {
-  for (Device device : devices())
+// Hundreds of steps: on the CPU. tests/distill/devices.cpp compares training on every device.
+TEST_CASE("one batch is learnt to a loss below 0.01") {
+  for (Device device : {Device::cpu})
     for (const char* preset : {"gpt2", "llama", "bert", "bart", "t5", "t5-v1.1"}) {
       ModelConfig c = small(preset);
       Model model(c, 1, Dtype::f32, device);
