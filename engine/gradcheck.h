@@ -24,7 +24,7 @@ struct GradOptions {
   /// On that device; on CUDA, where each perturbation is many launches, of fewer elements.
   static GradOptions on(Device device) {
     GradOptions o;
-    o.device = device, o.elements = device == Device::cuda ? 8 : o.elements;
+    o.device = device, o.elements = device == Device::cuda ? 3 : o.elements;
     return o;
   }
 };

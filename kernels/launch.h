@@ -44,7 +44,8 @@ struct Everyone : CudaTeam<Everyone> {
   DEV int size() const { return int(gridDim.x * blockDim.x); }
 };
 template <class F, class T, class... X>
-__global__ void __launch_bounds__(256) map_kernel(int n, T* y, F f, const X*... x) {
+__global__ void __launch_bounds__(256, sizeof(T) == 8 ? 1 : 4)
+    map_kernel(int n, T* y, F f, const X*... x) {
   Everyone{}.each(
       n, [&](int, Real<T>& v, auto... u) { v = f(u...); }, out(y), x...);
 }

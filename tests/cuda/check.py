@@ -26,7 +26,17 @@ LAUNCHES = {
     "rows_blocks": ("2 to 16 blocks a row, 512 threads", 64),
     "map_kernel": ("4 elements a thread, 256 threads", 64),
     "columns_kernel": ("32 columns a block, 32 x 8 threads", 64),
+    "forward_tiles": ("a block a tile of queries, 128 threads", 255),
+    "forward_few": ("a block a query, 256 threads", 128),
+    "backward_keys": ("a block a tile of keys, 128 threads", 170),
+    "backward_queries": ("a block a tile of queries, 128 threads", 170),
+    "sum_diagonals": ("a thread a diagonal, 128 threads", 64),
+    "stable_product": ("a block a tile, 64 x 64 or 16 x 32", 128),
 }
+
+COMMON = ("rows_warp", "rows_block", "rows_blocks", "map_kernel", "columns_kernel")  # of many functors
+# float64 is for gradient checks: fewer threads, more registers, no demand for wide loads.
+DOUBLE_BUDGET = 255
 
 # Bytes that must move and operations for each element of a row (float32): distinct tensors only,
 # what is read again is in a cache. A trailing "narrow": strided or single elements, no wide loads.
@@ -37,7 +47,7 @@ COST = {
     "GainGradient": (8, 4, "narrow"), "ColumnSum": (4, 1, "narrow"), "SquarePlus": (4, 3, "narrow"),
     "CrossEntropy": (8, 8), "DivergenceRow": (12, 40), "ScaleRows": (8, 1),
     "AdamWRow": (28, 14), "SquareSum": (4, 2), "SquareMeanRow": (4, 3), "FactoredUpdate": (8, 3),
-    "Blend": (12, 4), "FullMoment": (12, 5), "FullUpdate": (12, 2), "Descend": (12, 3), "Rescale": (8, 1),
+    "BlendRow": (12, 4), "FullUpdate": (12, 2), "Descend": (12, 3), "Rescale": (8, 1),
     "RowBroadcast": (8, 1), "Dropout": (8, 45), "FillRow": (4, 0), "RowSum": (4, 1),
     "TakeRow": (8, 0), "ScatterRow": (12, 1), "StoreRow": (8, 0), "ReorderRow": (8, 0), "Place": (8, 0),
     "Pick": (4, 0, "narrow"), "PickBackward": (4, 1), "StridedMax": (4, 2, "narrow"),
@@ -46,7 +56,12 @@ COST = {
     "Scale": (8, 2), "Exp": (8, 8), "Log": (8, 8), "LogBackward": (12, 1), "Tanh": (8, 12),
     "TanhBackward": (12, 3), "Relu": (8, 1), "ReluBackward": (12, 1), "Silu": (8, 10),
     "SiluBackward": (12, 14), "Gelu": (8, 14), "GeluBackward": (12, 24), "GeluTanh": (8, 18),
-    "GeluTanhBackward": (12, 26),
+    "GeluTanhBackward": (12, 26), "Delta": (8, 2), "Best": (4, 16), "Draw": (8, 60),
+    "Root": (8, 1, "narrow"), "Column": (4, 1, "narrow"),
+    # One score of attention with 64 numbers a head and 512 keys; one element of a product, m = 8, k = 768.
+    "forward_tiles": (2, 256, "narrow"), "forward_few": (512, 256, "narrow"),
+    "backward_keys": (3, 512, "narrow"), "backward_queries": (3, 384, "narrow"),
+    "sum_diagonals": (4, 1, "narrow"), "stable_product": (388, 1536, "narrow"),
 }
 
 ENTRY = re.compile(
@@ -73,7 +88,7 @@ def read_reports(build):
         launch = re.match(r"(?:void )?(\w+)", name)[1]
         inner = re.search(r"<(.*)>", name)
         words = re.findall(r"\b[A-Za-z_]\w*", inner[1]) if inner else []
-        functor = words[0] if launch in LAUNCHES and words else launch
+        functor = words[0] if launch in COMMON and words else launch
         types = [w for w in words if w in ("float", "double", "bf16")]
         shared = re.search(r"(\d+) bytes smem", rest)
         kernels.append(Kernel(launch, functor, types[-1] if types else "float", arch, int(registers),
@@ -132,11 +147,11 @@ def main():
     if not kernels:
         sys.exit("check.py: no ptxas reports under %s; run make cuda first" % build)
     groups = collections.defaultdict(list)
-    budgets = dict(LAUNCHES, rows_block_double=("", 255))
     for k in kernels:
-        groups[k.launch if k.launch not in LAUNCHES else k.functor].append(k)
-        double = k.launch == "rows_block" and k.type == "double"  # 256 threads, for gradient checks
-        launch, budget = budgets.get(k.launch + "_double" * double, ("", None))
+        groups[k.functor].append(k)
+        budget = LAUNCHES.get(k.launch, ("", None))[1]
+        if budget and k.type == "double":
+            budget = DOUBLE_BUDGET
         if budget is None:
             wrong.append("%s: its launch and register budget are not stated" % k.launch)
         elif k.registers > budget:
@@ -146,7 +161,7 @@ def main():
         cost = COST.get(k.functor)
         if cost is None:
             wrong.append("%s: its bytes and operations are not stated" % k.functor)
-        elif "narrow" not in cost:
+        elif "narrow" not in cost and k.type != "double":
             need = 64 if k.type == "bf16" else 128
             if widest.get((k.name, k.arch), 0) < need:
                 wrong.append("%s<%s, %s> %s: no access of %d bits" % (k.launch, k.functor, k.type, k.arch, need))

@@ -87,7 +87,8 @@ void compare_all(Device device, int count, int n) {
 
 TEST_CASE("rows of every length agree with float64", "[cuda][small]") {
   for (Device device : devices())
-    for (auto [count, n] : {std::pair{1, 1}, {5, 3}, {7, 31}, {3, 33}, {2, 1003}, {3, 1025}})
+    for (auto [count, n] :
+         {std::pair{1, 1}, {5, 3}, {7, 31}, {3, 33}, {2, 1003}, {3, 1025}, {1, 8195}})
       compare_all(device, count, n);
 }
 
