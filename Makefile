@@ -74,6 +74,10 @@ $(PROGRAMS:%=$(BUILD)/%): $(LIB)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
+test: deps $(BUILD)/tests/run $(BUILD)/retort $(BUILD)/simt/tests/run  ## build and pass every test, those of the CUDA backend on the shim
+	$(BUILD)/tests/run
+	OMP_NUM_THREADS=1 $(BUILD)/simt/tests/run "[cuda]"
+
 # The CUDA toolkit: nvcc on the PATH, or where Debian's and NVIDIA's packages put it; CUDA= points elsewhere.
 CUDA  ?= $(patsubst %/bin/nvcc,%,$(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc)))
 NVCC   = $(CUDA)/bin/nvcc
@@ -130,7 +134,7 @@ $(foreach b,simt asan tsan,$(eval $(call shim_build,$(b))))
 simt: deps $(BUILD)/simt/tests/run $(BUILD)/simt/retort  ## the tests of the CUDA backend, on the CPU
 	OMP_NUM_THREADS=1 $(BUILD)/simt/tests/run "[cuda]"
 SEEDS ?= 1 5 6 7
-simt-check: simt simt-test $(BUILD)/asan/tests/run $(BUILD)/tsan/tests/run  ## the shim's own tests; further thread orders, sanitizers
+simt-check: deps $(BUILD)/simt/tests/run simt-test $(BUILD)/asan/tests/run $(BUILD)/tsan/tests/run  ## the shim's own tests; further thread orders, sanitizers
 	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1; for s in $(SEEDS); do \
 	  echo "SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/simt/tests/run "[cuda][small]" || exit 1; done
 	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1; for b in asan tsan; do for s in 0 $(SEEDS); do \

@@ -64,7 +64,7 @@ ifneq ($(wildcard $(CUDA)/include/cuda_runtime_api.h),)
 simt-headers: $(SIMT_BUILD)/headers.ok  ## check the stand-in's declarations against NVIDIA's
 else
 simt-headers:
-	@echo "simt-headers: skipped, no CUDA toolkit here"
+	@echo "SKIPPED: simt-headers, no CUDA toolkit here"
 endif
 simt-test: $(SIMT_BUILD)/tests $(SIMT_BUGS) simt-headers  ## the tests of the test device itself
 	$(SIMT_BUILD)/tests "[simt]"
