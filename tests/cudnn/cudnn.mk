@@ -17,7 +17,7 @@ $(CUDNN_CHECK)/plans: tests/cudnn/plans.cpp kernels/attention_cudnn.cpp $(CUDNN_
 	@mkdir -p $(@D)
 	$(CXX) $(CUDNN_FLAGS) $(filter %.cpp,$^) -ldl -o $@
 $(CUDNN_CHECK)/numbers: tests/cudnn/numbers.cpp kernels/attention_cudnn.cpp \
-                        kernels/attention_cpu.cpp $(CUDNN_HEADERS)
+                        kernels/attention_cpu.cpp kernels/cpu_only.cpp kernels/device.cpp $(CUDNN_HEADERS)
 	@mkdir -p $(@D)
 	$(CXX) $(CUDNN_FLAGS) $(filter %.cpp,$^) -ldl -o $@
 $(CUDNN_CHECK)/stub/libcuda.so.1: tests/cudnn/stub_libcuda.c
