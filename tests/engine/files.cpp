@@ -7,15 +7,11 @@
 #include "engine/ops.h"
 #include "engine/safetensors.h"
 #include "tests/devices.h"
+#include "tests/engine/scratch.h"
 
 using namespace retort;
 
 namespace {
-std::string scratch(const std::string& name) {
-  auto folder = std::filesystem::temp_directory_path() / "retort-tests";
-  std::filesystem::create_directories(folder);
-  return (folder / name).string();
-}
 std::string bytes_of(const std::string& path) {
   std::ifstream f(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(f), {}};

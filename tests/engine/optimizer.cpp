@@ -9,16 +9,11 @@
 #include "engine/checkpoint.h"
 #include "engine/safetensors.h"
 #include "tests/devices.h"
+#include "tests/engine/scratch.h"
 
 using namespace retort;
 
 namespace {
-
-std::string scratch(const std::string& name) {
-  auto folder = std::filesystem::temp_directory_path() / "retort-tests";
-  std::filesystem::create_directories(folder);
-  return (folder / name).string();
-}
 
 // The gradient of p becomes these numbers.
 void put_grad(const Parameter& p, const std::vector<double>& numbers) {
