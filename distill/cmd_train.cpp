@@ -42,6 +42,8 @@ void add_recipe_arguments(CLI::App& command, RecipeArguments& a) {
                   "Keys of the recipe, over the file: student.model.layers=2")
       ->type_name("KEY=VALUE");
   add_device_option(command, a.device, "Over the recipe's");
+  command.add_flag("--nondeterministic", a.nondeterministic,
+                   "CUDA: faster sums whose order, and last bits, are left to chance");
 }
 
 CLI::Option* add_device_option(CLI::App& command, std::string& device, const std::string& what) {
@@ -57,6 +59,7 @@ Device available_device(const std::string& name) {
 Recipe load_recipe(const RecipeArguments& a) {
   std::vector<std::string> overrides = a.overrides;
   if (!a.device.empty()) overrides.push_back("device=" + a.device);
+  if (a.nondeterministic) overrides.push_back("deterministic=false");
   return load_recipe(a.path, overrides);
 }
 

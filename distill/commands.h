@@ -21,6 +21,7 @@ struct RecipeArguments {
   std::string path;
   std::vector<std::string> overrides;
   std::string device;  ///< "": the recipe's
+  bool nondeterministic = false;
 };
 void add_recipe_arguments(CLI::App& command, RecipeArguments& arguments);
 CLI::Option* add_device_option(CLI::App& command, std::string& device, const std::string& what);

@@ -64,6 +64,7 @@ Experiment::Experiment(Recipe recipe, Access access)
     : recipe_(std::move(recipe)),
       quiet_(access == Access::read),
       layout_(layout_named(recipe_.data.layout)) {
+  exactness() = recipe_.exact;
   std::string path = recipe_.tokenizer.model;
   if (access == Access::write) lock();
   if (path.empty()) {
@@ -242,6 +243,7 @@ std::string Experiment::fingerprint(const Stage& stage) {
   // was a choice go on.
   if (recipe_.device != "cpu") t["device"] = recipe_.device;
   if (recipe_.dtype != "f32") t["dtype"] = recipe_.dtype;
+  if (recipe_.exact.tf32) t["tf32"] = true;
   t["train_checksum"] = corpus("train").checksum;
   t["tokenizer_hash"] = tokenizer_->hash();
   bool needs_teacher = stage.init.rfind("teacher:", 0) == 0;

@@ -141,7 +141,8 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   recipe.name = std::filesystem::path(path).stem().string();
   Reader r(file, file.root, "");
   r("name", recipe.name), r("output", recipe.output), r("seed", recipe.seed),
-      r("device", recipe.device), r("dtype", recipe.dtype);
+      r("device", recipe.device), r("dtype", recipe.dtype), r("tf32", recipe.exact.tf32),
+      r("deterministic", recipe.exact.deterministic);
   Json data = r.take("data"), tokenizer = r.take("tokenizer"), train = r.take("train"),
        evaluate = r.take("evaluate"), teacher = r.take("teacher"), student = r.take("student"),
        students = r.take("students"), order = r.take("order");
@@ -214,6 +215,8 @@ Json recipe_table(const Recipe& r) {
             {"seed", r.seed},
             {"device", r.device},
             {"dtype", r.dtype},
+            {"tf32", r.exact.tf32},
+            {"deterministic", r.exact.deterministic},
             {"data", table_of(r.data)},
             {"tokenizer", table_of(r.tokenizer)},
             {"evaluate", table_of(r.evaluate)}};

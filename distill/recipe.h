@@ -82,6 +82,7 @@ struct Recipe {
   std::string device = "cpu";
   std::string dtype = "f32";  ///< f32 or bf16: what weights and activations are stored in
   DataOptions data;
+  Exactness exact;
   VocabularyOptions tokenizer;
   EvaluateOptions evaluate;
   Stage teacher;

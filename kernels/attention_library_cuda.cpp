@@ -17,7 +17,7 @@ AttentionShape shape_of(const AttentionArgs<bf16>& a) {
     return AttentionStrides{int64_t(h.batch), int64_t(h.position), int64_t(h.head)};
   };
   return {a.B,           a.T_,          a.S,          a.H, a.K, a.D, a.causal, a.lengths != nullptr,
-          true,  // the same bits every time
+          exactness().deterministic,
           strides(a.qs), strides(a.ks), strides(a.vs)};
 }
 AttentionBuffers buffers_of(const AttentionArgs<bf16>& a, const bf16* out, const float* log_sum) {

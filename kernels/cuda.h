@@ -42,7 +42,6 @@ struct CudaContext {
   int multiprocessors = 0;
   int capability = 0;     ///< 90 for 9.0
   int shared_memory = 0;  ///< bytes a block may have at most
-  bool tf32 = false;      ///< float32 products may round their factors to TF32
 };
 /// Made at the first call. Throws std::runtime_error, one line, where there is no driver or device.
 CudaContext& cuda_context();

@@ -7,6 +7,11 @@
 
 namespace retort {
 
+Exactness& exactness() {
+  static Exactness e;
+  return e;
+}
+
 void no_cuda() { throw std::runtime_error("device cuda: " + cuda_missing()); }
 
 void* device_allocate(Device device, size_t bytes) {

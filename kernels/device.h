@@ -7,6 +7,14 @@ namespace retort {
 
 enum class Device { cpu, cuda };
 
+/// What CUDA may give up for speed; nothing unless asked. The CPU gives up nothing.
+struct Exactness {
+  bool tf32 = false;          ///< float32 products may round their factors to TF32, 10 bits
+  bool deterministic = true;  ///< the same bits every time: no sum in an order left to chance
+};
+/// The one of this process. Set before the first use of the device.
+Exactness& exactness();
+
 /// Uninitialised memory, aligned to 64 bytes. Throws std::bad_alloc when there is none left.
 void* device_allocate(Device device, size_t bytes);
 void device_free(Device device, void* memory);

@@ -165,9 +165,9 @@ bool cuda_gemm(const Gemm& g, const T* a, const T* b, Out* c, const Epilogue<Out
   Problem p{g,
             type_of<T>(),
             type_of<Out>(),
-            std::is_same_v<T, double>                         ? CUBLAS_COMPUTE_64F
-            : std::is_same_v<T, float> && cuda_context().tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                                              : CUBLAS_COMPUTE_32F,
+            std::is_same_v<T, double>                      ? CUBLAS_COMPUTE_64F
+            : std::is_same_v<T, float> && exactness().tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                                           : CUBLAS_COMPUTE_32F,
             epilogue ? epilogue : uint32_t(CUBLASLT_EPILOGUE_DEFAULT),
             alignment(a, g.batch > 1 ? g.stride_a * sizeof(T) : 0),
             alignment(b, g.batch > 1 ? g.stride_b * sizeof(T) : 0),

@@ -270,3 +270,27 @@ TEST_CASE("stable rows keep their bits") { check_stable_rows(Device::cpu); }
 TEST_CASE("stable rows keep their bits on CUDA", "[cuda]") { check_stable_rows(Device::cuda); }
 TEST_CASE("linear layers in every type") { check_operators(Device::cpu); }
 TEST_CASE("linear layers in every type on CUDA", "[cuda][small]") { check_operators(Device::cuda); }
+
+TEST_CASE("TF32 rounds the factors of float32 products, and only when asked", "[cuda][small]") {
+  if (!have(Device::cuda)) return;
+  const int n = 64;
+  Tensor a = random_tensor({n, n}, 1).to(Dtype::f32).to(Device::cuda);
+  auto worst = [&] {
+    std::vector<double> x = a.values(), y = matmul(a, a).values();
+    double worst = 0;
+    for (int i = 0; i < n; i++)
+      for (int j = 0; j < n; j++) {
+        double sum = 0;
+        for (int l = 0; l < n; l++) sum += x[size_t(i * n + l)] * x[size_t(l * n + j)];
+        worst = std::max(worst, std::abs(sum - y[size_t(i * n + j)]));
+      }
+    return worst;
+  };
+  CHECK(worst() < 1e-4);
+  exactness().tf32 = true;
+  double rounded = worst();
+  exactness().tf32 = false;
+  CHECK(rounded > 1e-4);
+  CHECK(rounded < 0.05);  // 64 products of normal numbers, each off by 2^-11 at most
+  CHECK(worst() < 1e-4);
+}
