@@ -137,6 +137,7 @@ SEEDS ?= 1 5 6 7
 simt-check: deps $(BUILD)/simt/tests/run simt-test $(BUILD)/asan/tests/run $(BUILD)/tsan/tests/run  ## the shim's own tests; further thread orders, sanitizers
 	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1; for s in $(SEEDS); do \
 	  echo "SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/simt/tests/run "[cuda][small]" || exit 1; done
+	OMP_NUM_THREADS=1 SIMT_MULTIPROCESSORS=14 $(BUILD)/simt/tests/run "long rows agree with float64"
 	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1; for b in asan tsan; do for s in 0 $(SEEDS); do \
 	  echo "$$b, SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/$$b/tests/run "[cuda][small]" || exit 1; done; done
 

@@ -1,6 +1,6 @@
 // The training step of three teacher/student pairs against the machine's limit. A step: teacher
 // forward, student forward and backward, js over all positions (mean over tokens), clipping at 1,
-// AdamW; decoder-only, GPT-2 shape, float32.
+// AdamW; decoder-only, GPT-2 shape, float32 (on CUDA bfloat16 as well).
 //   GFLOP/s   matrix products of the step (linear layers and attention scores; 2 m n k each) over
 //             the step's time
 //   raw       the best rate that one product of the step's own linear layers reaches, timed between
@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "bench/bench.h"
+
 #include "engine/optimizer.h"
 #include "kernels/gemm.h"
 #include "losses/divergence.h"
@@ -58,28 +59,32 @@ double forward_flops(const Configuration& c, const Size& s) {
 }
 
 // Rate of one product, GFLOP/s, as forward computes it.
-double raw_rate(Device device, const Product& p) {
-  Tensor a = Tensor::zeros({p.m, p.k}, Dtype::f32, device), b({p.n, p.k}, Dtype::f32, device),
-         c({p.m, p.n}, Dtype::f32, device);
-  device_zero(device, b.storage->data, b.storage->bytes);
+double raw_rate(Device device, Dtype dtype, const Product& p) {
+  int times = device == Device::cuda ? 20 : 1;
+  Tensor a = Tensor::zeros({p.m, p.k}, dtype, device), b = Tensor::zeros({p.n, p.k}, dtype, device),
+         c({p.m, p.n}, dtype, device);
   device_synchronize(device);
   double start = now();
-  gemm<float>(device,
+  dispatch(dtype, [&]<class T>(T) {
+    for (int i = 0; i < times; i++)
+      gemm<T>(device,
               {.tb = true, .m = p.m, .n = p.n, .k = p.k, .lda = p.k, .ldb = p.k, .ldc = p.n},
-              a.data<float>(), b.data<float>(), c.data<float>());
+              a.data<T>(), b.data<T>(), c.data<T>());
+  });
   device_synchronize(device);
-  return 2e-9 * p.m * p.n * p.k / (now() - start);
+  return 2e-9 * times * p.m * p.n * p.k / (now() - start);
 }
 
-Model make(const Configuration& c, const Size& s, uint64_t seed, Device device) {
+Model make(const Configuration& c, const Size& s, uint64_t seed, Dtype dtype, Device device) {
   ModelConfig m = ModelConfig::preset("gpt2");
   m.vocab = c.V, m.width = s.width, m.heads = s.heads, m.layers = s.layers, m.max_positions = c.T;
   m.dropout = m.attention_dropout = 0;
-  return Model(m, seed, Dtype::f32, device);
+  return Model(m, seed, dtype, device);
 }
 
-Json measure(Device device, const Configuration& c, double seconds) {
-  Model teacher = make(c, c.teacher, 1, device), student = make(c, c.student, 2, device);
+Json measure(Device device, Dtype dtype, const Configuration& c, double seconds) {
+  Model teacher = make(c, c.teacher, 1, dtype, device),
+        student = make(c, c.student, 2, dtype, device);
   auto adam = make_optimizer({}, student.parameters());
   std::vector<int> ids(size_t(c.B) * size_t(c.T));
   for (size_t i = 0; i < ids.size(); i++) ids[i] = int(uniform({3}, 0, uint32_t(i)) * float(c.V));
@@ -94,12 +99,13 @@ Json measure(Device device, const Configuration& c, double seconds) {
   size_t next = 0;
   double begin = now();
   reset_peak_memory(device);
-  for (int i = 0; i < 3 || now() - begin < seconds; i++) {
+  for (int i = 0; i < 5 || now() - begin < seconds; i++) {  // the first warms up
     double t = now(), start = t;
-    auto lap = [&](const char* name) {
+    auto lap = [&](const char* name) {  // every other step: waiting between its parts slows it
+      if (i % 2 == 0) return;
       device_synchronize(device);
       double u = now();
-      if (i) parts[name].push_back(u - t);
+      if (i > 1) parts[name].push_back(u - t);
       t = u;
     };
     student.parameters().zero_grads();
@@ -121,13 +127,15 @@ Json measure(Device device, const Configuration& c, double seconds) {
     lap("clip");
     adam->step(1e-4);
     lap("adamw");
-    if (i) steps.push_back(now() - start);  // the first warms up
+    device_synchronize(device);
+    if (i && i % 2 == 0) steps.push_back(now() - start);
     for (int k = 0; k < 4; k++)
-      best_raw = std::max(best_raw, raw_rate(device, all[next++ % all.size()]));
+      best_raw = std::max(best_raw, raw_rate(device, dtype, all[next++ % all.size()]));
   }
   double flops = forward_flops(c, c.teacher) + 3 * forward_flops(c, c.student),
          step = median(steps);
   Json j = {{"name", c.name},
+            {"dtype", name_of(dtype)},
             {"step_seconds", step},
             {"steps", steps.size()},
             {"tokens_per_second", N / step},
@@ -143,19 +151,22 @@ Json measure(Device device, const Configuration& c, double seconds) {
 
 Json bench_steps(Device device, const std::string& only, double seconds) {
   Json rows = Json::array();
+  std::vector<Dtype> types{Dtype::f32};
+  if (device == Device::cuda) types.push_back(Dtype::bf16);
   fmt::print(
-      "| configuration | tokens/s | GFLOP/s | raw GFLOP/s | fraction | peak MB "
-      "|\n|---|---:|---:|---:|---:|---:|\n");
-  for (const Configuration& c : kConfigurations) {
-    if (std::string(c.name).find(only) == std::string::npos) continue;
-    Json j = measure(device, c, seconds);
-    fmt::print("| {} | {:.0f} | {:.1f} | {:.1f} | {:.2f} | {:.0f} |\n", c.name,
-               j["tokens_per_second"].get<double>(), j["gflops"].get<double>(),
-               j["raw_gflops"].get<double>(), j["fraction"].get<double>(),
-               j["peak_bytes"].get<double>() / 1e6);
-    std::fflush(stdout);
-    rows.push_back(j);
-  }
+      "| configuration | type | tokens/s | GFLOP/s | raw GFLOP/s | fraction | peak MB "
+      "|\n|---|---|---:|---:|---:|---:|---:|\n");
+  for (const Configuration& c : kConfigurations)
+    for (Dtype dtype : types) {
+      if (std::string(c.name).find(only) == std::string::npos) continue;
+      Json j = measure(device, dtype, c, seconds);
+      fmt::print("| {} | {} | {:.0f} | {:.1f} | {:.1f} | {:.2f} | {:.0f} |\n", c.name,
+                 name_of(dtype), j["tokens_per_second"].get<double>(), j["gflops"].get<double>(),
+                 j["raw_gflops"].get<double>(), j["fraction"].get<double>(),
+                 j["peak_bytes"].get<double>() / 1e6);
+      std::fflush(stdout);
+      rows.push_back(j);
+    }
   return rows;
 }
 

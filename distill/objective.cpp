@@ -1,7 +1,6 @@
 #include "distill/objective.h"
 
 #include <chrono>
-#include <numeric>
 #include <set>
 
 #include "losses/divergence.h"
@@ -119,14 +118,9 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor&
   return scale(sum(mul(losses, weights)), term.weight);
 }
 
-double Update::loss() const {
-  std::vector<double> x = concat(losses, 0).values();
-  return std::accumulate(x.begin(), x.end(), 0.0);
-}
-
-Tensor Update::watch() const {
+Tensor Update::loss() const {
   NoGrad quiet;
-  return scale(sum(concat(losses, 0)).to(Dtype::f64), 0);
+  return sum(concat(losses, 0).to(Dtype::f64));
 }
 
 Update Objective::prepare(const Model& student, const std::vector<Batch>& batches,

@@ -18,10 +18,8 @@ struct Update {
   std::map<std::string, double> rows;                 ///< valid label positions of each
   double sequences = 0;                               ///< of each
   std::vector<Tensor> losses;                         ///< of each forward pass, on the device
-  /// Weighted sum of the terms. Waits for the device.
-  double loss() const;
-  /// 0 where the loss is finite, else NaN: one f64 number on the device, nothing waits.
-  Tensor watch() const;
+  /// Weighted sum of the terms: one f64 number on the device.
+  Tensor loss() const;
 };
 
 class Objective {

@@ -98,7 +98,10 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   try {
     Json config = Json::parse(ModelConfig().to_json());
     if (model.is_object() && model.contains("preset")) {
-      config = Json::parse(ModelConfig::preset(model["preset"].get<std::string>()).to_json());
+      config = Json::parse(ModelConfig::preset(model["preset"].is_string()
+                                                   ? model["preset"].get<std::string>()
+                                                   : model["preset"].dump())
+                               .to_json());
       model.erase("preset");
     }
     if (model.is_object())

@@ -126,6 +126,11 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
   } catch (const std::exception& e) {
     model.refuse("", e.what());
   }
+  int head = whole.head_size ? whole.head_size : whole.width / whole.heads;
+  if (recipe.device == "cuda" && head > 128)
+    model.refuse("head_size", std::to_string(head) +
+                                  " numbers are too many for attention on cuda, which takes 128; "
+                                  "use more heads, or device = \"cpu\"");
   int needed = longest(recipe);
   if (whole.positions == "learned" && whole.max_positions < needed)
     model.refuse("max_positions", std::to_string(whole.max_positions) +

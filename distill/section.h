@@ -41,8 +41,8 @@ class Reader {
   static T convert(const Json& j, const T&) {
     if constexpr (std::is_integral_v<T>) {
       if (!j.is_number_integer()) throw std::invalid_argument("integer");
-      if (std::is_unsigned_v<T> && j.is_number_integer() && j.get<int64_t>() < 0)
-        throw std::invalid_argument("negative");
+      if (std::is_unsigned_v<T> ? j.get<int64_t>() < 0 : j.get<int64_t>() != j.get<T>())
+        throw std::invalid_argument("out of range");
     }
     return j.get<T>();
   }

@@ -139,7 +139,8 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     std::map<std::string, std::string> m = load_safetensors(checkpoint).metadata;
     if (m.count("fingerprint") && m["fingerprint"] != fingerprint)
       throw std::runtime_error(
-          checkpoint + ": was made by another recipe, device, data, vocabulary or teacher; " +
+          checkpoint +
+          ": was made by another recipe, device, dtype, data, vocabulary or teacher; " +
           "--overwrite starts anew, output=FOLDER keeps both");
     m = load_checkpoint(checkpoint, parameters, *optimizer);
     at.step = count_in(m, "step", total, checkpoint);
@@ -196,11 +197,12 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
         parameters.zero_grads();
         objective.accumulate(model, r);
         gradient = clip_grad_norm(parameters, t.clip);
-        optimizer->step(rate, gradient + r.watch());
+        optimizer->step(rate, gradient + scale(r.loss(), 0));  // NaN where the loss is not finite
       };
       t.graph ? graph.run(update) : update();
-      // All is asked for; from here on the host waits for the device.
-      loss = r.loss(), norm = gradient.item();
+      // All is asked for; here the host waits for the device.
+      std::vector<double> both = concat({r.loss(), gradient}, 0).values();
+      loss = both[0], norm = both[1];
       if (!std::isfinite(loss))  // once more, to say why
         objective.accumulate(model, r, true);
       if (!std::isfinite(loss) || !std::isfinite(norm)) not_finite(loss, parameters);

@@ -28,7 +28,10 @@ struct Cache {
 };
 // Never destroyed: tensors with static storage may be freed after it would be.
 Cache& cache(Device device) {
-  static Cache* caches = new Cache[2];
+  static Cache* caches = [] {
+    set_memory_reserve(empty_cache);
+    return new Cache[2];
+  }();
   return caches[device == Device::cuda];
 }
 // Blocks grow in steps of an eighth, so that nearby sizes share them at the cost of at most 12 %.
@@ -76,12 +79,7 @@ Allocation cached_allocate(Device device, size_t bytes) {
     try {
       block.data = device_allocate(device, block.size);
     } catch (const std::bad_alloc&) {
-      empty_cache(device);
-      try {
-        block.data = device_allocate(device, block.size);
-      } catch (const std::bad_alloc&) {
-        out_of_memory(bytes, c.stats);
-      }
+      out_of_memory(bytes, c.stats);
     }
   }
   c.stats.used += block.size;

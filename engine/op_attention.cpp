@@ -24,6 +24,7 @@ AttentionArgs<T> arguments(const Tensor& q, const Tensor& k, const Tensor& v, co
     std::vector<int> n = o.lengths.ints();
     a.no_empty = std::all_of(n.begin(), n.end(), [](int i) { return i > 0; });
   }
+  a.stable = StableRows::on();
   if (o.bias.defined()) a.bias = o.bias.data<T>();
   if (o.bias.defined() && o.bias.rank() == 3) a.bias_batch = o.bias.strides[0];
   return a;
@@ -54,7 +55,7 @@ Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
          "attention: expected bias " + text({H, T_ + S - 1}) + " or " + text({B, H, T_ + S - 1}) +
              ", got " + text(options.bias.shape));
   ENSURE(options.dropout >= 0 && options.dropout < 1, "attention: dropout must be in [0, 1)");
-  ENSURE(S < 65536, "attention: at most 65,535 keys, got " + shapes());
+  ENSURE(T_ < 65536 && S < 65536, "attention: at most 65,535 queries and keys, got " + shapes());
   Tensor q = with_contiguous_heads(q_in), k = with_contiguous_heads(k_in),
          v = with_contiguous_heads(v_in);
   Attention o = options;
@@ -69,14 +70,14 @@ Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
       "attention", y, {q, k, v, options.bias},
       [q = q.detach(), k = k.detach(), v = v.detach(), o, y, log_sum](const Tensor& dy_in) {
         Tensor dy = contiguous(dy_in), dq = q.like(), dk = k.like(), dv = v.like(), dbias;
-        if (o.bias.defined()) dbias = o.bias.like();
+        if (o.bias.defined()) dbias = Tensor(o.bias.shape, real_of(q.dtype), q.device());
         dispatch(q.dtype, [&]<class T>(T) {
           AttentionArgs<T> a = arguments<T>(q, k, v, o);
           size_t numbers = attention_scratch(q.device(), a, dbias.defined());
           Storage scratch(q.device(), numbers * sizeof(Real<T>));
           attention_backward(q.device(), a, y.data<T>(), log_sum.data<Real<T>>(), dy.data<T>(),
                              dq.data<T>(), dk.data<T>(), dv.data<T>(),
-                             dbias.defined() ? dbias.data<T>() : nullptr,
+                             dbias.defined() ? dbias.data<Real<T>>() : nullptr,
                              static_cast<Real<T>*>(scratch.data));
         });
         return Grads{dq, dk, dv, dbias};

@@ -153,6 +153,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 
 StableRows::StableRows() { stable_rows++; }
 StableRows::~StableRows() { stable_rows--; }
+bool StableRows::on() { return stable_rows > 0; }
 
 Tensor linear(const Tensor& x_in, const Tensor& weight, const Tensor& bias,
               std::optional<Dtype> out_in) {

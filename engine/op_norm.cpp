@@ -23,17 +23,19 @@ Tensor layer_norm(const Tensor& x_in, const Tensor& gain, const Tensor& bias, do
   });
   return record(
       "layer_norm", y, {x, gain, bias}, [x = x.detach(), g, mean, r](const Tensor& dy_in) {
-        Tensor dy = contiguous(dy_in), dx = x.like(), dg = g.like();
+        Tensor dy = contiguous(dy_in), dx = x.like(), dg(g.shape, real_of(x.dtype), x.device()),
+               db = dg.like();
         int n = x.cols();
         dispatch(x.dtype, [&]<class T>(T) {
           rows(x.device(), x.rows(),
                LayerNormBackward<T>{x.data<T>(), g.data<T>(), dy.data<T>(), mean.data<Real<T>>(),
                                     r.data<Real<T>>(), dx.data<T>(), n});
-          columns(x.device(), x.rows(), n, dg.data<T>(),
+          columns(x.device(), x.rows(), n, dg.data<Real<T>>(),
                   GainGradient<T>{x.data<T>(), dy.data<T>(), mean.data<Real<T>>(),
                                   r.data<Real<T>>(), n});
+          columns(x.device(), x.rows(), n, db.data<Real<T>>(), BiasGradient<T>{dy.data<T>(), n});
         });
-        return Grads{dx, dg, sum_to(dy, {n})};
+        return Grads{dx, dg, db};
       });
 }
 
@@ -47,14 +49,14 @@ Tensor rms_norm(const Tensor& x_in, const Tensor& gain, double eps) {
                     x.cols()});
   });
   return record("rms_norm", y, {x, gain}, [x = x.detach(), g, r](const Tensor& dy_in) {
-    Tensor dy = contiguous(dy_in), dx = x.like(), dg = g.like();
+    Tensor dy = contiguous(dy_in), dx = x.like(), dg(g.shape, real_of(x.dtype), x.device());
     int n = x.cols();
     dispatch(x.dtype, [&]<class T>(T) {
       rows(x.device(), x.rows(),
            RmsNormBackward<T>{x.data<T>(), g.data<T>(), dy.data<T>(), r.data<Real<T>>(),
                               dx.data<T>(), n});
       const Real<T>* no_mean = nullptr;
-      columns(x.device(), x.rows(), n, dg.data<T>(),
+      columns(x.device(), x.rows(), n, dg.data<Real<T>>(),
               GainGradient<T>{x.data<T>(), dy.data<T>(), no_mean, r.data<Real<T>>(), n});
     });
     return Grads{dx, dg};

@@ -17,6 +17,12 @@ BestTokens best(const Tensor& logits, int count) {
   return y;
 }
 
+Tensor uniform_numbers(const RandomKey& key, const Tensor& sequences, uint32_t index) {
+  Tensor u({int(sequences.size())}, Dtype::f32, sequences.device());
+  map(u.device(), u.size(), u.data<float>(), Uniform{key, index}, sequences.data<int>());
+  return u;
+}
+
 Tensor sample(const Tensor& logits, const Tensor& uniform, const Sampling& o) {
   ENSURE(logits.rank() == 2 && logits.cols() > 0 && uniform.shape == Shape{logits.dim(0)} &&
              uniform.dtype == Dtype::f32 && uniform.device() == logits.device(),

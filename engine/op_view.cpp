@@ -164,7 +164,10 @@ void place_all(const std::vector<Tensor>& parts, int dim, const Tensor& y) {
   for (const Tensor& part : parts) {
     Tensor x = contiguous(part);
     size_t n = outer ? x.size() / size_t(outer) : 0;
-    if (n) rows(y.device(), outer, Place<T>{x.data<T>(), y.data<T>(), int(n), pitch, start});
+    if (outer == 1)
+      device_copy(y.device(), y.data<T>() + start, y.device(), x.data<T>(), n * sizeof(T));
+    else if (n)
+      rows(y.device(), outer, Place<T>{x.data<T>(), y.data<T>(), int(n), pitch, start});
     start += n;
   }
 }

@@ -77,9 +77,11 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
 /// and its derivative as part of the products.
 Tensor feed_forward(const Tensor& x, const Tensor& w0, const Tensor& b0, const Tensor& w1,
                     const Tensor& b1);
-/// While one lives, linear() and feed_forward() give a row of x the same bits whatever other rows
-/// there are: decoding must not depend on the batch. Slower by a third where rows are many.
+/// While one lives, linear(), feed_forward() and attention() give a row of x the same bits whatever
+/// other rows there are, and however long they are: decoding must not depend on the batch. Slower
+/// by a third where rows are many.
 struct StableRows {
+  static bool on();  ///< whether one lives in this thread
   StableRows();
   ~StableRows();
   StableRows(const StableRows&) = delete;

@@ -28,6 +28,7 @@ struct AttentionArgs {
   float dropout;
   RandomKey key;
   bool no_empty = false;  // every length is known to be 1 at least
+  bool stable = false;    // a sequence's bits do not depend on T, S and B beside its own length
 };
 
 /// out (B, T, H, D) and log_sum (B, H, T), both contiguous. log_sum is inf, and out zero, where a
@@ -39,7 +40,7 @@ void attention_forward(Device device, const AttentionArgs<T>& args, T* out, Real
 /// null. dout is contiguous (B, T, H, D). `scratch` has room for attention_scratch() numbers.
 template <class T>
 void attention_backward(Device device, const AttentionArgs<T>& args, const T* out,
-                        const Real<T>* log_sum, const T* dout, T* dq, T* dk, T* dv, T* dbias,
+                        const Real<T>* log_sum, const T* dout, T* dq, T* dk, T* dv, Real<T>* dbias,
                         Real<T>* scratch);
 /// Numbers of type Real<T> that attention_backward needs as scratch, with or without dbias.
 template <class T>
@@ -50,7 +51,7 @@ template <class T>
 void cuda_attention_forward(const AttentionArgs<T>& args, T* out, Real<T>* log_sum);
 template <class T>
 void cuda_attention_backward(const AttentionArgs<T>& args, const T* out, const Real<T>* log_sum,
-                             const T* dout, T* dq, T* dk, T* dv, T* dbias, Real<T>* scratch);
+                             const T* dout, T* dq, T* dk, T* dv, Real<T>* dbias, Real<T>* scratch);
 template <class T>
 size_t cuda_attention_scratch(const AttentionArgs<T>& args, bool dbias);
 

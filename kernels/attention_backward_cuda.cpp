@@ -210,7 +210,7 @@ __global__ void __launch_bounds__(128, sizeof(Real<T>) == 8 ? 2 : 3)
 /// dbias from the diagonals of all tiles, and of all sequences where they share one bias.
 template <class T, class L>
 __global__ void __launch_bounds__(128)
-    sum_diagonals(AttentionArgs<T> a, int tiles, const Real<T>* diagonals, T* dbias) {
+    sum_diagonals(AttentionArgs<T> a, int tiles, const Real<T>* diagonals, Real<T>* dbias) {
   int e = int(blockIdx.x * blockDim.x + threadIdx.x), h = int(blockIdx.y), b = int(blockIdx.z);
   int span = a.T_ + a.S - 1, length = diagonals_of<L>(a.S);
   if (e >= span) return;
@@ -222,14 +222,14 @@ __global__ void __launch_bounds__(128)
                      size_t(length);
       if (at >= 0 && at < length) s += diagonals[start + size_t(at)];
     }
-  dbias[(size_t(b) * size_t(a.H) + size_t(h)) * size_t(span) + size_t(e)] = T(s);
+  dbias[(size_t(b) * size_t(a.H) + size_t(h)) * size_t(span) + size_t(e)] = s;
 }
 
 }  // namespace
 
 template <class T>
 void cuda_attention_backward(const AttentionArgs<T>& a, const T* out, const Real<T>* log_sum,
-                             const T* dout, T* dq, T* dk, T* dv, T* dbias, Real<T>* delta) {
+                             const T* dout, T* dq, T* dk, T* dv, Real<T>* dbias, Real<T>* delta) {
   if constexpr (std::is_same_v<T, bf16>)
     if (library_attention_backward(a, out, log_sum, dout, dq, dk, dv)) return;
   for_head_size(a.D, [&]<int kD>(std::integral_constant<int, kD>) {
@@ -264,7 +264,7 @@ size_t cuda_attention_scratch(const AttentionArgs<T>& a, bool dbias) {
 
 #define RETORT_ATTENTION(T)                                                                \
   template void cuda_attention_backward(const AttentionArgs<T>&, const T*, const Real<T>*, \
-                                        const T*, T*, T*, T*, T*, Real<T>*);               \
+                                        const T*, T*, T*, T*, Real<T>*, Real<T>*);         \
   template size_t cuda_attention_scratch(const AttentionArgs<T>&, bool);
 RETORT_ATTENTION(float)
 RETORT_ATTENTION(double)

@@ -258,7 +258,7 @@ void backward_head(const Head<T>& head, const T* out, const Real<T>* log_sum, co
 
 template <class T>
 void backward(const AttentionArgs<T>& a, const T* out, const Real<T>* log_sum, const T* dout, T* dq,
-              T* dk, T* dv, T* dbias) {
+              T* dk, T* dv, Real<T>* dbias) {
   using R = Real<T>;
   int width = padded<R>(a.D), group = a.H / a.K, span = a.T_ + a.S - 1;
   std::vector<R> partial(dbias ? size_t(a.B) * a.H * span : 0);
@@ -305,7 +305,7 @@ void attention_forward(Device device, const AttentionArgs<T>& args, T* out, Real
 }
 template <class T>
 void attention_backward(Device device, const AttentionArgs<T>& args, const T* out,
-                        const Real<T>* log_sum, const T* dout, T* dq, T* dk, T* dv, T* dbias,
+                        const Real<T>* log_sum, const T* dout, T* dq, T* dk, T* dv, Real<T>* dbias,
                         Real<T>* scratch) {
   if (device == Device::cuda)
     return cuda_attention_backward(args, out, log_sum, dout, dq, dk, dv, dbias, scratch);
@@ -318,7 +318,7 @@ size_t attention_scratch(Device device, const AttentionArgs<T>& args, bool dbias
 #define RETORT_ATTENTION(T)                                                                   \
   template void attention_forward(Device, const AttentionArgs<T>&, T*, Real<T>*);             \
   template void attention_backward(Device, const AttentionArgs<T>&, const T*, const Real<T>*, \
-                                   const T*, T*, T*, T*, T*, Real<T>*);                       \
+                                   const T*, T*, T*, T*, Real<T>*, Real<T>*);                 \
   template size_t attention_scratch(Device, const AttentionArgs<T>&, bool);
 RETORT_ATTENTION(float)
 RETORT_ATTENTION(double)

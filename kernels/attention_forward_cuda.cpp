@@ -178,7 +178,7 @@ void cuda_attention_forward(const AttentionArgs<T>& a, T* out, Real<T>* log_sum)
     using L = ForwardTile<Real<T>, kD>;
     unsigned heads = unsigned(a.B * a.H), tiles = unsigned(tiles_of(a.T_, L::rows));
     if (heads * tiles == 0) return;
-    if (a.T_ <= kFew)
+    if (a.stable ? a.step : a.T_ <= kFew)
       return launch(forward_few<T, kD>, dim3(heads * unsigned(a.T_)), dim3(256), 0, false, a, out,
                     log_sum);
     size_t shared =

@@ -10,15 +10,24 @@ namespace {
 
 bool suits(const AttentionArgs<bf16>& a) {
   bool sees = a.lengths == nullptr || a.no_empty;
-  return a.T_ % 64 == 0 && a.S % 64 == 0 && sees && !a.bias && a.dropout == 0;
+  return a.T_ % 64 == 0 && a.S % 64 == 0 && sees && !a.bias && a.dropout == 0 && !a.stable;
 }
 AttentionShape shape_of(const AttentionArgs<bf16>& a) {
   auto strides = [](const Heads& h) {
     return AttentionStrides{int64_t(h.batch), int64_t(h.position), int64_t(h.head)};
   };
-  return {a.B,           a.T_,          a.S,          a.H, a.K, a.D, a.causal, a.lengths != nullptr,
+  return {a.B,
+          a.T_,
+          a.S,
+          a.H,
+          a.K,
+          a.D,
+          a.causal,
+          a.lengths != nullptr,
           exactness().deterministic,
-          strides(a.qs), strides(a.ks), strides(a.vs)};
+          strides(a.qs),
+          strides(a.ks),
+          strides(a.vs)};
 }
 AttentionBuffers buffers_of(const AttentionArgs<bf16>& a, const bf16* out, const float* log_sum) {
   return {a.q, a.k, a.v, a.lengths, a.scale, const_cast<bf16*>(out), const_cast<float*>(log_sum)};

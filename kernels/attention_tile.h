@@ -36,7 +36,7 @@ template <class T>
 DEV Quad<Real<T>> load_quad(const T* p, int n) {
   Quad<Real<T>> y;
   if (n >= 4) {
-    Chunk<const T*> x(p, 0);
+    Chunk<const T*, 4> x(p, 0);
 #pragma unroll
     for (int k = 0; k < 4; k++) y.at[k] = x.value[k];
   } else {
@@ -48,7 +48,7 @@ DEV Quad<Real<T>> load_quad(const T* p, int n) {
 template <class T>
 DEV void store_quad(T* p, int n, const Real<T>* x) {
   if (n >= 4) {
-    Chunk<Out<T>> y(out(p), 0);
+    Chunk<Out<T>, 4> y(out(p), 0);
 #pragma unroll
     for (int k = 0; k < 4; k++) y.value[k] = x[k];
     y.store();

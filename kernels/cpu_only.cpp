@@ -39,7 +39,7 @@ void cuda_attention_forward(const AttentionArgs<T>&, T*, Real<T>*) {
 }
 template <class T>
 void cuda_attention_backward(const AttentionArgs<T>&, const T*, const Real<T>*, const T*, T*, T*,
-                             T*, T*, Real<T>*) {
+                             T*, Real<T>*, Real<T>*) {
   no_cuda();
 }
 template <class T>
@@ -49,7 +49,7 @@ size_t cuda_attention_scratch(const AttentionArgs<T>&, bool) {
 #define RETORT_ATTENTION(T)                                                                \
   template void cuda_attention_forward(const AttentionArgs<T>&, T*, Real<T>*);             \
   template void cuda_attention_backward(const AttentionArgs<T>&, const T*, const Real<T>*, \
-                                        const T*, T*, T*, T*, T*, Real<T>*);               \
+                                        const T*, T*, T*, T*, Real<T>*, Real<T>*);         \
   template size_t cuda_attention_scratch(const AttentionArgs<T>&, bool);
 RETORT_ATTENTION(float)
 RETORT_ATTENTION(double)

@@ -40,14 +40,13 @@ namespace retort {
 struct CudaContext {
   cudaStream_t stream = nullptr;
   int multiprocessors = 0;
-  int capability = 0;     ///< 90 for 9.0
-  int shared_memory = 0;  ///< bytes a block may have at most
 };
 /// Made at the first call. Throws std::runtime_error, one line, where there is no driver or device.
 CudaContext& cuda_context();
 /// Zeroed device memory, at most 64 KiB, for the next launch only.
 void* cuda_scratch(size_t bytes);
-/// Device memory for what is queued next, until something else asks for it; 256-byte aligned.
+/// Device memory for what is queued next, until something else asks for it; 256-byte aligned. Null
+/// where there is none left.
 void* cuda_workspace(size_t bytes);
 /// Throws std::runtime_error naming `what` and CUDA's reason unless status is cudaSuccess.
 void cuda_check(cudaError_t status, const char* what);

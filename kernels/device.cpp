@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <stdexcept>
 
 namespace retort {
@@ -14,11 +13,24 @@ Exactness& exactness() {
 
 void no_cuda() { throw std::runtime_error("device cuda: " + cuda_missing()); }
 
-void* device_allocate(Device device, size_t bytes) {
+namespace {
+void (*give_back_reserve)(Device) = nullptr;
+
+// Null where there is none left. Of exactly `bytes`: a tool that watches its end sees the first
+// byte past it.
+void* allocate(Device device, size_t bytes) {
   if (device == Device::cuda) return cuda_allocate(bytes);
-  void* memory =
-      nullptr;  // of exactly `bytes`: a tool that watches its end sees the first byte past it
-  if (posix_memalign(&memory, 64, bytes + !bytes)) throw std::bad_alloc();
+  void* memory = nullptr;
+  return posix_memalign(&memory, 64, bytes + !bytes) ? nullptr : memory;
+}
+}  // namespace
+
+void set_memory_reserve(void (*give_back)(Device)) { give_back_reserve = give_back; }
+
+void* device_allocate(Device device, size_t bytes) {
+  void* memory = allocate(device, bytes);
+  if (!memory && give_back_reserve) give_back_reserve(device), memory = allocate(device, bytes);
+  if (!memory) throw OutOfMemory();
   return memory;
 }
 

@@ -1,6 +1,5 @@
 // The CUDA device: its context, memory and copies. Host code.
 #include <algorithm>
-#include <new>
 #include <stdexcept>
 #include <vector>
 
@@ -15,6 +14,7 @@ class Staging {
  public:
   void* take(size_t bytes) {
     bytes = (bytes + 63) / 64 * 64;
+    taken_ += bytes;
     while (chunk_ < chunks_.size() && used_ + bytes > chunks_[chunk_].size) chunk_++, used_ = 0;
     if (chunk_ == chunks_.size()) {
       Chunk c{nullptr, std::max(bytes, size_t(4) << 20)};
@@ -25,7 +25,8 @@ class Staging {
     used_ += bytes;
     return place;
   }
-  void reuse() { chunk_ = used_ = 0; }
+  void reuse() { chunk_ = used_ = taken_ = 0; }
+  bool is_full() const { return taken_ > size_t(64) << 20; }
 
  private:
   struct Chunk {
@@ -33,7 +34,7 @@ class Staging {
     size_t size;
   };
   std::vector<Chunk> chunks_;  // never freed: the driver may be gone before static objects are
-  size_t chunk_ = 0, used_ = 0;
+  size_t chunk_ = 0, used_ = 0, taken_ = 0;
 };
 
 struct Backend {
@@ -46,15 +47,8 @@ struct Backend {
   Backend() {
     cuda_check(cudaSetDevice(0), "device 0");
     cuda_check(cudaStreamCreateWithFlags(&context.stream, cudaStreamNonBlocking), "stream");
-    auto attribute = [](cudaDeviceAttr a) {
-      int value = 0;
-      cuda_check(cudaDeviceGetAttribute(&value, a, 0), "device attribute");
-      return value;
-    };
-    context.multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
-    context.capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) +
-                         attribute(cudaDevAttrComputeCapabilityMinor);
-    context.shared_memory = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+    cuda_check(cudaDeviceGetAttribute(&context.multiprocessors, cudaDevAttrMultiProcessorCount, 0),
+               "device attribute");
     cuda_check(cudaMalloc(&scratch, kScratch), "scratch memory");
   }
 };
@@ -87,7 +81,12 @@ std::string cuda_missing() {
   if (e == cudaErrorInsufficientDriver)
     return "the NVIDIA driver of this machine is too old for this build (it supports CUDA " +
            std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10) + ")";
-  return e == cudaSuccess ? "" : cudaGetErrorString(e);
+  int major = 0;
+  if (e == cudaSuccess) e = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0);
+  if (e != cudaSuccess) return cudaGetErrorString(e);
+  return major >= 8 ? ""
+                    : "the GPU of this machine is too old; the kernels are for compute capability "
+                      "8.0 or later";
 }
 
 CudaContext& cuda_context() { return backend().context; }
@@ -104,7 +103,11 @@ void* cuda_workspace(size_t bytes) {
   if (bytes > size) {
     if (memory) cuda_free(memory);  // waits for what still uses it
     memory = nullptr, size = 0;
-    memory = cuda_allocate(bytes);
+    try {
+      memory = device_allocate(Device::cuda, bytes);
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
     size = bytes;
   }
   return memory;
@@ -122,7 +125,7 @@ void* cuda_allocate(size_t bytes) {
   cudaError_t e = cudaMalloc(&memory, std::max<size_t>(1, bytes));
   if (e == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    throw std::bad_alloc();
+    return nullptr;
   }
   cuda_check(e, "allocation");
   return memory;
@@ -150,6 +153,7 @@ void cuda_copy(Device to, void* dst, Device from, const void* src, size_t bytes)
   Backend& b = backend();
   cudaStream_t stream = b.context.stream;
   if (from == Device::cpu) {
+    if (b.staging.is_full() && !b.capturing) cuda_synchronize();
     void* pinned = b.staging.take(bytes);
     std::copy_n(static_cast<const char*>(src), bytes, static_cast<char*>(pinned));
     cuda_check(cudaMemcpyAsync(dst, pinned, bytes, cudaMemcpyHostToDevice, stream), "upload");

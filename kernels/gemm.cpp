@@ -1,6 +1,9 @@
 // gemm: the library's product, with separate passes over C for what the library does not do.
 #include "kernels/gemm.h"
 
+#include <stdexcept>
+#include <string>
+
 #include "kernels/gelu.h"
 #include "kernels/launch.h"
 
@@ -47,7 +50,9 @@ void gemm(Device device, const Gemm& g, const T* a, const T* b, Out* c, const Ep
     rows(device, g.m, FillRow<Out>{e.bias, y, g.n});
     product.beta = 1;
   }
-  multiply(device, product, a, b, y, Epilogue<Out>{});
+  if (!multiply(device, product, a, b, y, Epilogue<Out>{}))
+    throw std::runtime_error("gemm: the library has no algorithm for " + std::to_string(g.m) +
+                             " x " + std::to_string(g.n) + " x " + std::to_string(g.k));
   if (e.gelu) map(device, size, c, GeluTanh{}, static_cast<const Out*>(y));
   if (e.gelu_of) map(device, size, c, GeluTanhBackward{}, e.gelu_of, static_cast<const Out*>(c));
   if (e.sums) columns(device, g.k, g.m, e.sums, Column<T>{a, size_t(g.lda)});

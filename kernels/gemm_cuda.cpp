@@ -82,7 +82,7 @@ struct Library {
   void* workspace = nullptr;
   std::map<Problem::Key, Plan> plans;
   Library() {
-    workspace = cuda_allocate(kWorkspace);
+    workspace = device_allocate(Device::cuda, kWorkspace);
     check(cublasLtCreate(&handle), "start");
   }
 };
@@ -174,9 +174,9 @@ bool cuda_gemm(const Gemm& g, const T* a, const T* b, Out* c, const Epilogue<Out
             alignment(c, g.batch > 1 ? g.stride_c * sizeof(Out) : 0),
             alignment(vector, 0),
             alignment(aux, 0)};
-  auto [at, fresh] = l.plans.try_emplace(p.key());
-  Plan& plan = at->second;
-  if (fresh) plan = make_plan(p, vector, aux);
+  auto at = l.plans.find(p.key());
+  if (at == l.plans.end()) at = l.plans.emplace(p.key(), make_plan(p, vector, aux)).first;
+  const Plan& plan = at->second;
   if (!plan.found) return false;
   set_pointers(plan.product, vector, aux);
   Real<T> one = 1, beta = Real<T>(g.beta);

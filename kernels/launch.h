@@ -17,10 +17,18 @@ HD void copy(const Team& team, int n, const T* x, T* y) {
 }
 
 #ifdef GPU_CODE
+// Neighbours that a thread visits at a time: 16 bytes of bfloat16 or of float32.
+template <class K>
+constexpr int chunk = 4;
+template <template <class> class K>
+constexpr int chunk<K<bf16>> = 8;
+template <template <class, class> class K, class F>
+constexpr int chunk<K<F, bf16>> = 8;
+
 template <class K>
 __global__ void __launch_bounds__(128, 8) rows_warp(K k, int count) {
   int row = int(blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32);
-  if (row < count) k(Warp{}, row);
+  if (row < count) k(Warp<chunk<K>>{}, row);
 }
 // Rows of double are for gradient checks: one launch, with registers to spare.
 template <class K>
@@ -32,21 +40,22 @@ constexpr bool is_double<K<F, double>> = true;
 
 template <class K>
 __global__ void __launch_bounds__(is_double<K> ? 256 : 1024, 1) rows_block(K k) {
-  k(Block{}, int(blockIdx.x));
+  k(Block<chunk<K>>{}, int(blockIdx.x));
 }
 template <class K>
-__global__ void __launch_bounds__(512, 2) rows_blocks(K k, void* meetings) {
-  int row = int(blockIdx.y);
-  k(Blocks(static_cast<Blocks::Meeting*>(meetings) + row, int(blockIdx.x), int(gridDim.x)), row);
+__global__ void __launch_bounds__(512, 2) rows_blocks(K k, void* meetings, int first) {
+  int row = first + int(blockIdx.y);
+  k(Blocks<chunk<K>>(static_cast<Meeting*>(meetings) + row, int(blockIdx.x), int(gridDim.x)), row);
 }
-struct Everyone : CudaTeam<Everyone> {
+template <int C>
+struct Everyone : CudaTeam<Everyone<C>, C> {
   DEV int lane() const { return int(blockIdx.x * blockDim.x + threadIdx.x); }
   DEV int size() const { return int(gridDim.x * blockDim.x); }
 };
 template <class F, class T, class... X>
 __global__ void __launch_bounds__(256, sizeof(T) == 8 ? 1 : 4)
     map_kernel(int n, T* y, F f, const X*... x) {
-  Everyone{}.each(
+  Everyone<sizeof(T) == 2 ? 8 : 4>{}.each(
       n, [&](int, Real<T>& v, auto... u) { v = f(u...); }, out(y), x...);
 }
 template <class F, class T>
@@ -66,7 +75,7 @@ __global__ void __launch_bounds__(256) columns_kernel(int rows, int cols, T* out
 /// Blocks for each of few long rows; a function of the shape alone, so that every device sums in
 /// one order. 1: a row is one block's.
 inline int blocks_per_row(int count, int n) {
-  int blocks = min_(min_(Blocks::kMost, n / 4096), 128 / max_(count, 1));
+  int blocks = min_(min_(kMostBlocks, n / 4096), 128 / max_(count, 1));
   return blocks > 1 && count <= 64 ? blocks : 1;
 }
 
@@ -79,10 +88,13 @@ void cuda_rows(int count, const K& k) {
     int blocks = blocks_per_row(count, k.n);
     if (k.n <= 1024)
       launch(rows_warp<K>, dim3(unsigned(count + 3) / 4), dim3(128), 0, false, k, count);
-    else if (blocks > 1)
-      launch(rows_blocks<K>, dim3(unsigned(blocks), unsigned(count)), dim3(512), 0, true, k,
-             cuda_scratch(size_t(count) * sizeof(Blocks::Meeting)));
-    else
+    else if (blocks > 1) {  // as many rows at once as the device has room for
+      void* meetings = cuda_scratch(size_t(count) * sizeof(Meeting));
+      int most = max_(2 * cuda_context().multiprocessors / blocks, 1);
+      for (int first = 0; first < count; first += most)
+        launch(rows_blocks<K>, dim3(unsigned(blocks), unsigned(min_(most, count - first))),
+               dim3(512), 0, true, k, meetings, first);
+    } else
       launch(rows_block<K>, each, dim3(k.n < 8192 ? 256 : 1024), 0, false, k);
   }
 }
@@ -91,8 +103,8 @@ void cuda_map(size_t n, T* y, F f, const X*... x) {
   constexpr size_t most = size_t(1) << 30;  // of one launch; offsets in it are ints
   for (size_t first = 0; first < n; first += most) {
     size_t count = min_(n - first, most);
-    launch(map_kernel<F, T, X...>, dim3(unsigned((count + 1023) / 1024)), dim3(256), 0, false,
-           int(count), y + first, f, x + first...);
+    launch(map_kernel<F, T, X...>, dim3(unsigned((count + 1023) / 1024)),
+           dim3(sizeof(T) == 2 ? 128 : 256), 0, false, int(count), y + first, f, x + first...);
   }
 }
 #endif

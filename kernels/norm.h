@@ -108,4 +108,11 @@ struct GainGradient {  // column sum of dy xhat; mean may be null (RMSNorm)
   }
 };
 
+template <class T>
+struct BiasGradient {  // column sum of dy
+  const T* dy;
+  int n;
+  HD Real<T> operator()(int r, int c) const { return dy[size_t(r) * n + c]; }
+};
+
 }  // namespace retort

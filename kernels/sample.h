@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/launch.h"
+#include "kernels/random.h"
 
 namespace retort {
 
@@ -40,6 +41,12 @@ struct Best {
       });
     }
   }
+};
+
+struct Uniform {
+  RandomKey key;
+  uint32_t index;
+  HD float operator()(int sequence) const { return uniform(key, uint32_t(sequence), index); }
 };
 
 /// One token of each row: the first id whose cumulative weight exceeds u of the total, where the

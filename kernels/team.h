@@ -4,8 +4,8 @@
 // type Real<T>:
 //   const T* is read, out(T*) is written, inout(T*) is read and written.
 // Element i is always visited by the same thread, so a row may store y[i] in one loop and read it
-// in the next. A CUDA thread visits four neighbours at a time, by 128-bit loads of float where a
-// stream is aligned.
+// in the next. A CUDA thread visits four neighbours at a time, eight of bfloat16, by 128-bit loads
+// where a stream is aligned.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -85,7 +85,10 @@ HD auto visit(F& f, int i, S... s) {
   return call(f, i, Slot<S>(s, i)...);
 }
 
+// Sums are of blocks, then of the blocks' sums: in one long sum of floats the last terms would lose
+// digits to the first.
 struct Solo {
+  static constexpr int kBlock = 2048;
   template <class F, class... S>
   HD void each(int n, F f, S... s) const {
 #pragma omp simd
@@ -93,21 +96,32 @@ struct Solo {
   }
   template <class F, class... S>
   HD auto sum(int n, F f, S... s) const {
-    decltype(visit(f, 0, s...)) t = 0;
-#pragma omp simd reduction(+ : t)
-    for (int i = 0; i < n; i++) t += visit(f, i, s...);
+    using T = decltype(visit(f, 0, s...));
+    T t = 0;
+    for (int start = 0; start < n; start += kBlock) {
+      int end = n - start < kBlock ? n : start + kBlock;
+      T u = 0;
+#pragma omp simd reduction(+ : u)
+      for (int i = start; i < end; i++) u += visit(f, i, s...);
+      t += u;
+    }
     return t;
   }
   template <class F, class... S>
   HD auto sums(int n, F f, S... s) const {
     using T = decltype(visit(f, 0, s...).a);
-    T a = 0, b = 0;
+    Pair<T> t{0, 0};
+    for (int start = 0; start < n; start += kBlock) {
+      int end = n - start < kBlock ? n : start + kBlock;
+      T a = 0, b = 0;
 #pragma omp simd reduction(+ : a, b)
-    for (int i = 0; i < n; i++) {
-      Pair<T> v = visit(f, i, s...);
-      a += v.a, b += v.b;
+      for (int i = start; i < end; i++) {
+        Pair<T> v = visit(f, i, s...);
+        a += v.a, b += v.b;
+      }
+      t = t + Pair<T>{a, b};
     }
-    return Pair<T>{a, b};
+    return t;
   }
   template <class F, class... S>
   HD auto max(int n, F f, S... s) const {

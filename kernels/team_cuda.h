@@ -1,83 +1,81 @@
 // The teams of CUDA threads: Warp (32 lanes), Block, and Blocks (several blocks on one long row).
-// Chunk i of four elements belongs to lane i % size; sums run in a fixed order: lane by lane, then
+// Chunk i of C elements belongs to lane i % size; sums run in a fixed order: lane by lane, then
 // by a tree over the lanes.
 #pragma once
 #include "kernels/team.h"
 
 namespace retort {
 
-constexpr int kChunk = 4;
-
-template <class T>
-struct alignas(sizeof(T) * kChunk) Four {
-  T at[kChunk];
+template <class T, int C>
+struct alignas(sizeof(T) * C < 16 ? sizeof(T) * C : 16) Several {
+  T at[C];
 };
 
-// One access of 16 bytes (of float) where p is aligned, four of one element where it is not. g++,
-// which compiles this for the tests, would merge the two and trust the alignment of the first.
-template <class T>
+// Accesses of 16 bytes where p is aligned, C of one element where it is not. g++, which compiles
+// this for the tests, would merge the two and trust the alignment of the first.
+template <class T, int C>
 DEV bool aligned(const T* p) {
-  return reinterpret_cast<uintptr_t>(p) % sizeof(Four<T>) == 0;
+  return reinterpret_cast<uintptr_t>(p) % alignof(Several<T, C>) == 0;
 }
-template <class T>
-DEV Four<T> load_four(const T* p) {
-  Four<T> x;
+template <int C, class T>
+DEV Several<T, C> load(const T* p) {
+  Several<T, C> x;
 #ifdef __CUDACC__
-  if (aligned(p)) return *reinterpret_cast<const Four<T>*>(p);
+  if (aligned<T, C>(p)) return *reinterpret_cast<const Several<T, C>*>(p);
 #endif
-  for (int k = 0; k < kChunk; k++) x.at[k] = p[k];
+  for (int k = 0; k < C; k++) x.at[k] = p[k];
   return x;
 }
-template <class T>
-DEV void store_four(T* p, const Four<T>& x) {
+template <int C, class T>
+DEV void store(T* p, const Several<T, C>& x) {
 #ifdef __CUDACC__
-  if (aligned(p)) {
-    *reinterpret_cast<Four<T>*>(p) = x;
+  if (aligned<T, C>(p)) {
+    *reinterpret_cast<Several<T, C>*>(p) = x;
     return;
   }
 #endif
-  for (int k = 0; k < kChunk; k++) p[k] = x.at[k];
+  for (int k = 0; k < C; k++) p[k] = x.at[k];
 }
 
-// Four neighbours of a stream while f works on them.
-template <class S>
+// C neighbours of a stream while f works on them.
+template <class S, int C>
 struct Chunk;
-template <class T>
-struct Chunk<const T*> {
-  Real<T> value[kChunk];
+template <class T, int C>
+struct Chunk<const T*, C> {
+  Real<T> value[C];
   DEV Chunk(const T* p, int i) {
-    Four<T> x = load_four(p + i);
-    for (int k = 0; k < kChunk; k++) value[k] = x.at[k];
+    Several<T, C> x = load<C>(p + i);
+    for (int k = 0; k < C; k++) value[k] = x.at[k];
   }
   DEV void store() const {}
 };
-template <class T>
-struct Chunk<T*> : Chunk<const T*> {
-  using Chunk<const T*>::Chunk;
+template <class T, int C>
+struct Chunk<T*, C> : Chunk<const T*, C> {
+  using Chunk<const T*, C>::Chunk;
 };
-template <class T>
-struct Chunk<Out<T>> {
+template <class T, int C>
+struct Chunk<Out<T>, C> {
   T* p;
-  Real<T> value[kChunk];
+  Real<T> value[C];
   DEV Chunk(Out<T> s, int i) : p(s.p + i) {}
   DEV void store() const {
-    Four<T> x;
-    for (int k = 0; k < kChunk; k++) x.at[k] = T(value[k]);
-    store_four(p, x);
+    Several<T, C> x;
+    for (int k = 0; k < C; k++) x.at[k] = T(value[k]);
+    retort::store(p, x);
   }
 };
-template <class T>
-struct Chunk<InOut<T>> : Chunk<Out<T>> {
-  DEV Chunk(InOut<T> s, int i) : Chunk<Out<T>>(Out<T>{s.p}, i) {
-    Chunk<const T*> x(s.p, i);
-    for (int k = 0; k < kChunk; k++) this->value[k] = x.value[k];
+template <class T, int C>
+struct Chunk<InOut<T>, C> : Chunk<Out<T>, C> {
+  DEV Chunk(InOut<T> s, int i) : Chunk<Out<T>, C>(Out<T>{s.p}, i) {
+    Chunk<const T*, C> x(s.p, i);
+    for (int k = 0; k < C; k++) this->value[k] = x.value[k];
   }
 };
 
-template <class V, class... C>
-DEV void visit_chunk(V& v, int i, C... c) {
+template <int C, class V, class... S>
+DEV void visit_chunk(V& v, int i, S... c) {
 #pragma unroll
-  for (int k = 0; k < kChunk; k++) v(i + k, c.value[k]...);
+  for (int k = 0; k < C; k++) v(i + k, c.value[k]...);
   (c.store(), ...);
 }
 template <class V, class... C>
@@ -113,16 +111,16 @@ DEV T warp_reduce(T v, Op op) {
   return v;
 }
 
-// What all share: loops over the chunks of Self::lane(), then Self::reduce.
-template <class Self>
+// What all share: loops over the chunks of C elements of Self::lane(), then Self::reduce.
+template <class Self, int C>
 struct CudaTeam {
   DEV const Self& self() const { return static_cast<const Self&>(*this); }
   template <class V, class... S>
   DEV void walk(int n, V v, S... s) const {
 #pragma unroll 1
-    for (int i = kChunk * self().lane(); i < n; i += kChunk * self().size()) {
-      if (i + kChunk <= n)
-        visit_chunk(v, i, Chunk<S>(s, i)...);
+    for (int i = C * self().lane(); i < n; i += C * self().size()) {
+      if (i + C <= n)
+        visit_chunk<C>(v, i, Chunk<S, C>(s, i)...);
       else
 #pragma unroll 1
         for (int k = i; k < n; k++) visit_slot(v, k, Slot<S>(s, k)...);
@@ -157,7 +155,8 @@ struct CudaTeam {
   }
 };
 
-struct Warp : CudaTeam<Warp> {
+template <int C>
+struct Warp : CudaTeam<Warp<C>, C> {
   DEV int lane() const { return int(threadIdx.x % 32); }
   DEV int size() const { return 32; }
   template <class T, class Op>
@@ -166,7 +165,8 @@ struct Warp : CudaTeam<Warp> {
   }
 };
 
-struct Block : CudaTeam<Block> {
+template <int C>
+struct Block : CudaTeam<Block<C>, C> {
   DEV int lane() const { return int(threadIdx.x); }
   DEV int size() const { return int(blockDim.x); }
   template <class T, class Op>
@@ -182,12 +182,13 @@ struct Block : CudaTeam<Block> {
 };
 
 // `count` resident blocks on one row. Partial results go through global memory, twice in turn.
-struct Blocks : CudaTeam<Blocks> {
-  static constexpr int kMost = 16;
-  struct Meeting {  // one for each row; zeros before the launch
-    unsigned arrived;
-    alignas(16) unsigned char parts[2][kMost][16];
-  };
+constexpr int kMostBlocks = 16;
+struct Meeting {  // one for each row; zeros before the launch
+  unsigned arrived;
+  alignas(16) unsigned char parts[2][kMostBlocks][16];
+};
+template <int C>
+struct Blocks : CudaTeam<Blocks<C>, C> {
   Meeting* meeting;
   int index, count;
   mutable unsigned met = 0;
@@ -198,7 +199,7 @@ struct Blocks : CudaTeam<Blocks> {
   DEV int size() const { return count * int(blockDim.x); }
   template <class T, class Op>
   DEV T reduce(T v, Op op, T zero) const {
-    v = Block{}.reduce(v, op, zero);
+    v = Block<C>{}.reduce(v, op, zero);
     unsigned char(*parts)[16] = meeting->parts[met++ % 2];
     if (threadIdx.x == 0) {
       *reinterpret_cast<T*>(parts[index]) = v;

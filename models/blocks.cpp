@@ -86,8 +86,9 @@ Tensor Stack::operator()(const Tensor& ids, const Tensor& token_types,
     x = x + embedding(positions, Tensor::from(shifted, {B, T}, ids.device()));
   }
   if (types.defined())
-    x = x + (token_types.defined() ? embedding(types, token_types)
-                                   : slice(reshape(types, {-1}), 0, 0, config.width));
+    x = x + embedding(types, token_types.defined() ? token_types
+                                                   : Tensor::from(std::vector<int>(ids.size(), 0),
+                                                                  ids.shape, ids.device()));
   if (embedding_norm.gain.defined()) x = embedding_norm(x);
   x = drop(x, config.dropout, context.pass);
   if (relative.defined()) {

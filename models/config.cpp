@@ -60,11 +60,12 @@ ModelConfig ModelConfig::from_json(const std::string& text) {
     using T = std::decay_t<decltype(value)>;
     bool fits = std::is_same_v<T, bool>          ? found->is_boolean()
                 : std::is_same_v<T, std::string> ? found->is_string()
-                : std::is_same_v<T, int>         ? found->is_number_integer()
-                                                 : found->is_number();
+                : std::is_same_v<T, int>
+                    ? found->is_number_integer() && found->get<int64_t>() == found->get<int>()
+                    : found->is_number();
     if (!fits)
-      bad(std::string(key) + " = " + found->dump() + " has the wrong type, expected one like " +
-          Json(value).dump());
+      bad(std::string(key) + " = " + found->dump() +
+          " has the wrong type or size, expected one like " + Json(value).dump());
     value = found->get<T>();
     j.erase(found);
   });

@@ -13,9 +13,9 @@ namespace retort {
 namespace {
 
 // The next token of each row of logits (N, V); -1 where they are NaN. Row i draws from sequence
-// numbers[i].
-std::vector<int> choose(const Tensor& logits, const DecodeOptions& o,
-                        const std::vector<int>& numbers, int step) {
+// numbers[i], i32 (N).
+std::vector<int> choose(const Tensor& logits, const DecodeOptions& o, const Tensor& numbers,
+                        int step) {
   if (o.method == "greedy") {
     BestTokens b = best(logits, 1);
     std::vector<int> ids = b.ids.ints();
@@ -24,9 +24,7 @@ std::vector<int> choose(const Tensor& logits, const DecodeOptions& o,
       if (std::isnan(values[i])) ids[i] = -1;
     return ids;
   }
-  std::vector<double> u;
-  for (int n : numbers) u.push_back(uniform(o.key, uint32_t(n), uint32_t(step)));
-  Tensor draws = Tensor::from(u, {int(u.size())}, Dtype::f32, logits.device());
+  Tensor draws = uniform_numbers(o.key, numbers, uint32_t(step));
   return sample(logits, draws, {o.temperature, o.top_k, o.top_p}).ints();
 }
 
@@ -62,7 +60,7 @@ std::vector<std::vector<int>> decode(const Model& model, const Inputs& inputs,
   std::vector<std::vector<int>> out(static_cast<size_t>(B));
   std::vector<int> rows(static_cast<size_t>(B));  // which rows of `out` the batch holds
   std::iota(rows.begin(), rows.end(), 0);
-  std::vector<int> numbers = o.sequences.empty() ? rows : o.sequences;  // of the batch's rows
+  Tensor numbers = Tensor::from(o.sequences.empty() ? rows : o.sequences, {B}, model.device());
   Tensor logits;
   auto cache = model.start(inputs, inputs.target.dim(1) + o.max_length - 1, &logits);
   for (int step = 0;; step++) {
@@ -78,11 +76,10 @@ std::vector<std::vector<int>> decode(const Model& model, const Inputs& inputs,
     if (step + 1 == o.max_length || kept.empty()) return out;
     if (kept.size() < rows.size()) {
       model.select(*cache, kept);
-      for (std::vector<int>* list : {&rows, &numbers}) {
-        std::vector<int> left;
-        for (int i : kept) left.push_back((*list)[size_t(i)]);
-        *list = left;
-      }
+      std::vector<int> left, left_numbers, all = numbers.ints();
+      for (int i : kept) left.push_back(rows[size_t(i)]), left_numbers.push_back(all[size_t(i)]);
+      rows = left;
+      numbers = Tensor::from(left_numbers, {int(left.size())}, model.device());
     }
     logits = model.next(*cache, next);
   }

@@ -12,7 +12,9 @@ struct Linear {
   Tensor weight, bias;  // (O, I), (O) or undefined
   Linear() = default;
   Linear(Parameters& p, const std::string& name, int in, int out, bool bias, double std);
-  Tensor operator()(const Tensor& x) const { return linear(x, weight, bias); }
+  Tensor operator()(const Tensor& x, std::optional<Dtype> out = {}) const {
+    return linear(x, weight, bias, out);
+  }
 };
 
 /// LayerNorm or RMSNorm.

@@ -57,7 +57,8 @@ struct Model::Net {
   Tensor project(Tensor x) const {
     double f = config.logit_scale ? config.logit_scale : 1 / std::sqrt(double(config.width));
     if (config.tied && f != 1) x = scale(x, f);
-    Tensor y = real(config.tied ? linear(x, tokens) : head(x));
+    Dtype out = real_of(x.dtype);  // logits are not rounded to bfloat16
+    Tensor y = config.tied ? linear(x, tokens, {}, out) : head(x, out);
     return logit_bias.defined() ? y + real(logit_bias.detach()) : y;
   }
 };
@@ -75,7 +76,8 @@ Outputs Model::forward(const Inputs& in, Pass& pass, bool hidden) const {
   if (config_->architecture == "encoder") {
     Tensor x = net_->encode(in, &pass, encoder_hidden);
     x = reshape(slice(x, 1, 0, 1), {x.dim(0), x.dim(2)});
-    out.logits = real(net_->classifier(drop(tanh(net_->pooler(x)), config_->dropout, &pass)));
+    out.logits =
+        net_->classifier(drop(tanh(net_->pooler(x)), config_->dropout, &pass), real_of(x.dtype));
     return out;
   }
   ENSURE(in.target.defined(), "model: a decoder needs inputs.target");

@@ -8,6 +8,7 @@ namespace retort {
 
 /// Says that a test did not run, and why.
 inline void skipped(const std::string& test, const std::string& why) {
+  if (why.empty()) std::abort();  // nothing is missing, so the test should have run
   static int count = 0;
   std::printf("SKIPPED: %s: %s (%d so far)\n", test.c_str(), why.c_str(), ++count);
 }

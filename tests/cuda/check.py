@@ -24,7 +24,7 @@ LAUNCHES = {
     "rows_warp": ("a warp a row, 128 threads", 64),
     "rows_block": ("a block a row, 256 or 1,024 threads", 64),
     "rows_blocks": ("2 to 16 blocks a row, 512 threads", 64),
-    "map_kernel": ("4 elements a thread, 256 threads", 64),
+    "map_kernel": ("4 elements a thread, 256 threads; 8 of bfloat16, 128 threads", 64),
     "columns_kernel": ("32 columns a block, 32 x 8 threads", 64),
     "forward_tiles": ("a block a tile of queries, 128 threads", 255),
     "forward_few": ("a block a query, 256 threads", 128),
@@ -33,6 +33,9 @@ LAUNCHES = {
     "sum_diagonals": ("a thread a diagonal, 128 threads", 64),
     "stable_product": ("a block a tile, 64 x 64 or 16 x 32", 128),
 }
+
+# Bytes of shared memory given at the launch, which ptxas does not see: heads of 128 in float32.
+DYNAMIC = {"forward_tiles": 86016, "backward_keys": 72704, "backward_queries": 72704}
 
 COMMON = ("rows_warp", "rows_block", "rows_blocks", "map_kernel", "columns_kernel")  # of many functors
 # float64 is for gradient checks: fewer threads, more registers, no demand for wide loads.
@@ -44,7 +47,7 @@ COST = {
     "Softmax": (8, 5), "SoftmaxBackward": (12, 4), "LogSoftmax": (8, 5), "LogSoftmaxBackward": (12, 4),
     "LogSumExp": (4, 4), "LogSumExpBackward": (8, 3),
     "LayerNorm": (8, 8), "LayerNormBackward": (12, 14), "RmsNorm": (8, 4), "RmsNormBackward": (12, 9),
-    "GainGradient": (8, 4, "narrow"), "ColumnSum": (4, 1, "narrow"), "SquarePlus": (4, 3, "narrow"),
+    "GainGradient": (8, 4, "narrow"), "BiasGradient": (4, 1, "narrow"), "ColumnSum": (4, 1, "narrow"), "SquarePlus": (4, 3, "narrow"),
     "CrossEntropy": (8, 8), "DivergenceRow": (12, 40), "ScaleRows": (8, 1),
     "AdamWRow": (28, 14), "SquareSum": (4, 2), "SquareMeanRow": (4, 3), "FactoredUpdate": (8, 3),
     "BlendRow": (12, 4), "FullUpdate": (12, 2), "Descend": (12, 3), "Rescale": (8, 1),
@@ -57,6 +60,7 @@ COST = {
     "TanhBackward": (12, 3), "Relu": (8, 1), "ReluBackward": (12, 1), "Silu": (8, 10),
     "SiluBackward": (12, 14), "Gelu": (8, 14), "GeluBackward": (12, 24), "GeluTanh": (8, 18),
     "GeluTanhBackward": (12, 26), "Delta": (8, 2), "Best": (4, 16), "Draw": (8, 60),
+    "Uniform": (8, 80),
     "Root": (8, 1, "narrow"), "Column": (4, 1, "narrow"),
     # One score of attention with 64 numbers a head and 512 keys; one element of a product, m = 8, k = 768.
     "forward_tiles": (2, 256, "narrow"), "forward_few": (512, 256, "narrow"),
@@ -163,9 +167,8 @@ def main():
         if cost is None:
             wrong.append("%s: its bytes and operations are not stated" % k.functor)
         elif "narrow" not in cost and k.type != "double":
-            need = 64 if k.type == "bf16" else 128
-            if widest.get((k.name, k.arch), 0) < need:
-                wrong.append("%s<%s, %s> %s: no access of %d bits" % (k.launch, k.functor, k.type, k.arch, need))
+            if widest.get((k.name, k.arch), 0) < 128:
+                wrong.append("%s<%s, %s> %s: no access of 128 bits" % (k.launch, k.functor, k.type, k.arch))
     for name in COST:
         if name not in groups:
             wrong.append("%s: stated, but no kernel of this name was compiled" % name)
@@ -181,7 +184,7 @@ def main():
         times = {d: microseconds(cost, d) for d in DEVICES}
         table.append("| %s | %s | %s | %d to %d | %d | %d | %d | %.1f | %.1f | %s |" % (
             name, source_of(name), "; ".join(LAUNCHES[l][0] for l in launches), registers[0], registers[-1],
-            max(k.shared for k in members), cost[0], cost[1], times["A100"][0], times["H100"][0], times["H100"][1]))
+            max(k.shared for k in members) + DYNAMIC.get(name, 0), cost[0], cost[1], times["A100"][0], times["H100"][0], times["H100"][1]))
     print("\n".join(table))
     if "--docs" in sys.argv:
         path = sys.argv[sys.argv.index("--docs") + 1]

@@ -87,6 +87,17 @@ TEST_CASE("memory is counted by what it is held for, and named when there is non
   }
 }
 
+TEST_CASE("before memory runs out, what is kept unused is given back", "[cuda][small]") {
+  for (Device device : devices()) {
+    bool on = set_memory_cache(device, true);
+    { Tensor x({100000}, Dtype::f32, device); }
+    CHECK(memory_stats(device).cached > 0);
+    CHECK_THROWS_AS(device_allocate(device, size_t(1) << 60), OutOfMemory);
+    CHECK(memory_stats(device).cached == 0);
+    set_memory_cache(device, on);
+  }
+}
+
 TEST_CASE("without the memory cache a tensor is an allocation of its size", "[cuda][small]") {
   for (Device device : devices()) {
     Tensor before({1001}, Dtype::f32, device);

@@ -125,13 +125,7 @@ const std::vector<Case>& cases() {
   return all;
 }
 
-bool has_cuda() {
-#ifdef RETORT_CUDA
-  return cuda_missing().empty();
-#else
-  return false;
-#endif
-}
+bool has_cuda() { return cuda_missing().empty(); }
 
 /// Memory of attention's results on one device, to call the kernels themselves.
 template <class T>
@@ -176,13 +170,14 @@ TEST_CASE("a query that sees no key: zeros, and an infinite log-sum-exp") {
   }
 }
 
-TEST_CASE("attention on CUDA agrees with float64", "[cuda]") {
+TEST_CASE("attention on CUDA agrees with float64", "[cuda][small]") {
   if (!has_cuda()) return skipped("attention on CUDA", cuda_missing());
   for (const Case& c : cases())
     for (Dtype type : {Dtype::f32, Dtype::f64, Dtype::bf16}) check(c, type, Device::cuda);
 }
 
-TEST_CASE("attention on CUDA gives the same bits each time, and the CPU's log-sum-exp", "[cuda]") {
+TEST_CASE("attention on CUDA gives the same bits each time, and the CPU's log-sum-exp",
+          "[cuda][small]") {
   if (!has_cuda()) return skipped("attention on CUDA", cuda_missing());
   Case c{2, 70, 90, 4, 2, 40, true, {90, 61}, Bias::shared, 0.1};
   CHECK(run(c, Dtype::f32, Device::cuda) == run(c, Dtype::f32, Device::cuda));

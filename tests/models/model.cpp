@@ -123,6 +123,63 @@ TEST_CASE("decoding with a cache equals the full forward pass, ragged prompts in
     }
 }
 
+TEST_CASE("a row's logits do not depend on its neighbours, nor on how long they are", "[cuda]") {
+  for (Device device : devices())
+    for (const char* preset : {"gpt2", "bart", "t5"}) {
+      ModelConfig c = small(preset);
+      c.max_positions = 128;
+      Model model(c, 2, Dtype::f32, device);
+      bool prompt = c.architecture == "decoder";
+      auto logits = [&](int longest) {  // of 5 tokens, alone or beside `longest` others
+        std::vector<int> own = random_ids(5, c.vocab, 9), all = own;
+        all.resize(size_t(longest), c.pad);
+        std::vector<int> lengths{5};
+        if (longest > 5) {
+          for (int id : random_ids(longest, c.vocab, 10)) all.push_back(id);
+          lengths.push_back(longest);
+        }
+        int B = int(lengths.size());
+        Tensor text = ids(all, {B, longest}, device), n = ids(lengths, {B}, device);
+        Inputs in;
+        (prompt ? in.target : in.source) = text;
+        (prompt ? in.target_lengths : in.source_lengths) = n;
+        if (!prompt) in.target = ids(std::vector<int>(size_t(B), c.bos), {B, 1}, device);
+        Tensor y;
+        auto cache = model.start(in, longest + 4, &y);
+        std::vector<double> rows = y.values();
+        y = model.next(*cache, std::vector<int>(size_t(B), 7));
+        std::vector<double> more = y.values();
+        rows.resize(size_t(c.vocab)), more.resize(size_t(c.vocab));
+        rows.insert(rows.end(), more.begin(), more.end());
+        return rows;
+      };
+      INFO(preset << on(device));
+      std::vector<double> alone = logits(5);
+      for (int longest : {7, 12, 70}) CHECK(logits(longest) == alone);
+    }
+}
+
+TEST_CASE("with bfloat16 weights, logits and the gradients of gains and biases are float32",
+          "[cuda]") {
+  for (Device device : devices())
+    for (const char* preset : {"gpt2", "bert", "t5"}) {
+      ModelConfig c = small(preset);
+      Model model(c, 2, Dtype::bf16, device);
+      Pass pass;
+      Tensor y = model.forward(batch_of(c, 3, 7, 6, device), pass).logits;
+      INFO(preset << on(device));
+      CHECK(y.dtype == Dtype::f32);
+      CHECK(y.values() != y.to(Dtype::bf16).values());
+      backward(sum(mul(y, y)));
+      for (const Parameter& p : model.parameters().list()) {
+        if (p.name.find("relative") != std::string::npos) continue;  // by way of bfloat16 views
+        Tensor g = grad(p.value);
+        INFO(p.name);
+        CHECK(g.values() != g.to(Dtype::bf16).values());
+      }
+    }
+}
+
 TEST_CASE("samples are the same whatever the batch size, and on every device", "[cuda]") {
   std::vector<std::vector<int>> first_device;
   for (Device device : devices()) {

@@ -42,6 +42,8 @@ cudaError_t check_launch(const cudaLaunchConfig_t& config, const Kernel& kernel,
   if (config.dynamicSmemBytes > size_t(kernel.dynamic_shared))
     return failed(cudaErrorInvalidValue,
                   "more dynamic shared memory than 48 KiB, or than cudaFuncSetAttribute allowed");
+  // A thread of a cooperative grid may have 64 registers of its multiprocessor's 65,536.
+  threads = cooperative ? 2 * threads : threads;
   size_t room = size_t(options().multiprocessors) *
                 size_t(blocks_per_multiprocessor(int(threads), config.dynamicSmemBytes));
   if (cooperative && size_t(g.x) * g.y * g.z > room)
