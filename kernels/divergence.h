@@ -13,8 +13,10 @@ template <class D, class T>
 struct DivergenceRow {
   D rule;
   const T *teacher, *student;
-  const int* mask;  // rows with 0 are skipped; or null
-  T *loss, *ds;     // a row that cannot be computed gets the loss NaN: the caller finds out why
+  const int* mask;   // rows with 0 are skipped; or null
+  const T* mixture;  // log w/(1-w) of each row, w the teacher's weight in the mixture; or null
+  T* dmixture;       // its derivative, with a mixture
+  T *loss, *ds;      // a row that cannot be computed gets the loss NaN: the caller finds out why
   T inverse_temperature;
   T floor;      // log p is at least this; -inf: no floor
   bool ignore;  // entries with p = 0 are left out of a rule that needs p
@@ -29,9 +31,15 @@ struct DivergenceRow {
     if (mask && !mask[row]) {
       team.each(
           n, [](int, T& v) { v = 0; }, out(g));
-      team.one([&] { loss[row] = 0; });
+      team.one([&] {
+        loss[row] = 0;
+        if (mixture) dmixture[row] = 0;
+      });
       return;
     }
+    D rule = this->rule;
+    if constexpr (D::mixes)
+      if (mixture) rule.mix(mixture[row]);
     auto self = [](int, T v) { return v; };
     T ma = team.max(n, self, a), mb = team.max(n, self, b);
     auto z = team.sums(
@@ -81,6 +89,15 @@ struct DivergenceRow {
     };
     Pair<T> sum = leave_out ? team.sums(n, entry_or_nothing, a, b, inout(g))
                             : team.sums(n, entry, a, b, inout(g));
+    if constexpr (D::mixes)
+      if (mixture) {
+        T slope = team.sum(
+            n,
+            [&](int, T x, T y)
+                INLINE { return rule.mixture_slope(point(x, y, exp_((y - mb) * k))); },
+            a, b);
+        team.one([&] { dmixture[row] = slope; });
+      }
     T mean = sum.b * scale_b;
     T total = team.sum(
         n, [&](int, T y, T& h) INLINE { return h = (h - exp_((y - mb) * k) * mean) * k; }, b,

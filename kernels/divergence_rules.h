@@ -6,7 +6,8 @@
 //   q_slope(v, ref)  q (slope - ref), overridden where the slope is unbounded
 // Rules that divide by p (needs_p) say what an entry with p = 0 is worth when it is ignored:
 // ignored(q) is its value, constant(top) what slope() lacks to be the true derivative. needs_q:
-// infinite where q = 0 < p. Why these forms: float32 rows with almost all mass on one token (T =
+// infinite where q = 0 < p. mixes: the mixture may be the row's, mixture_slope(v) is the derivative
+// in its x. Why these forms: float32 rows with almost all mass on one token (T =
 // 0.05) keep their digits; every log-sum is a softplus of d, every product with an unbounded ratio
 // is one exp of summed logs.
 #pragma once
@@ -44,7 +45,7 @@ HD T log1p_series(T x) {
 
 template <class D, class T>
 struct Rule {
-  static constexpr bool needs_p = false, needs_q = false;
+  static constexpr bool needs_p = false, needs_q = false, mixes = false;
   HD T q_slope(const Point<T>& v, T ref) const {
     return v.q * (static_cast<const D*>(this)->slope(v) - ref);
   }
@@ -109,41 +110,52 @@ struct Tvd : Rule<Tvd<T>, T> {  // 1/2 sum |p - q|
   HD T slope(const Point<T>& v) const { return v.d > 0 ? T(-0.5) : v.d < 0 ? T(0.5) : T(0); }
 };
 
+// The two halves of a Jensen-Shannon divergence. m = w p + (1-w) q, x = log w/(1-w): w is a
+// constant of the loss, or, with mix(), of the row. w p/m = sigmoid(d + x), (1-w) q/m = sigmoid(-(d
+// + x)).
 template <class T>
-struct SkewKl : Rule<SkewKl<T>, T> {  // KL(p || a p + (1-a) q)
-  T a, log_a, logit;
-  explicit SkewKl(double alpha)
-      : a(T(alpha)), log_a(T(::log(alpha))), logit(T(::log(alpha) - ::log(1 - alpha))) {}
-  HD T value(const Point<T>& v) const {
-    T close = v.p * phi_series(log1p_series((1 - a) * expm1_series(-v.d)));
-    T far = (1 - a) * (v.q - v.p) - v.p * (log_a + softplus_(-v.d - logit));
-    return select_(near(v.d), close, far);
-  }
-  HD T slope(const Point<T>& v) const { return -(1 - a) / a * sigmoid_(v.d + logit); }
+struct Mixture {
+  static constexpr bool mixes = true;
+  T x, w, rest;  // rest = 1 - w
+  HD void mix(T logit) { x = logit, w = sigmoid_(x), rest = sigmoid_(-x); }
 };
 
 template <class T>
-struct SkewRkl : Rule<SkewRkl<T>, T> {  // KL(q || (1-a) p + a q)
-  T a, log_a, logit;
-  explicit SkewRkl(double alpha)
-      : a(T(alpha)), log_a(T(::log(alpha))), logit(T(::log(1 - alpha) - ::log(alpha))) {}
+struct SkewKl : Rule<SkewKl<T>, T>, Mixture<T> {  // KL(p || a p + (1-a) q)
+  using Mixture<T>::x, Mixture<T>::rest, Mixture<T>::mixes;
+  explicit SkewKl(double alpha) { this->mix(T(::log(alpha) - ::log1p(-alpha))); }
   HD T value(const Point<T>& v) const {
-    T close = v.q * phi_series(log1p_series((1 - a) * expm1_series(v.d)));
-    T far = (1 - a) * (v.p - v.q) - v.q * (log_a + softplus_(v.d + logit));
+    T close = v.p * phi_series(log1p_series(rest * expm1_series(-v.d)));
+    T far = rest * (v.q - v.p) + v.p * (softplus_(-x) - softplus_(-v.d - x));
+    return select_(near(v.d), close, far);
+  }
+  HD T slope(const Point<T>& v) const { return -exp_(min_(-x - softplus_(-v.d - x), T(80))); }
+  HD T q_slope(const Point<T>& v, T ref) const { return -v.p * sigmoid_(-v.d - x) - v.q * ref; }
+  HD T mixture_slope(const Point<T>& v) const { return rest * sigmoid_(v.d + x) * (v.q - v.p); }
+};
+
+template <class T>
+struct SkewRkl : Rule<SkewRkl<T>, T>, Mixture<T> {  // KL(q || (1-a) p + a q)
+  using Mixture<T>::x, Mixture<T>::w, Mixture<T>::mixes;
+  explicit SkewRkl(double alpha) { this->mix(T(::log1p(-alpha) - ::log(alpha))); }
+  HD T value(const Point<T>& v) const {
+    T close = v.q * phi_series(log1p_series(w * expm1_series(v.d)));
+    T far = w * (v.p - v.q) + v.q * (softplus_(x) - softplus_(v.d + x));
     return select_(near(v.d), close, far);
   }
   HD T slope(const Point<T>& v) const {
-    // r/(1+r) - log(1+r), r = (1-a) p / (a q); its series where r is small
-    T x = v.d + logit, r = exp_(x > 0 ? -x : x), s = T(-7.0 / 8);
+    // r/(1+r) - log(1+r), r = w p / ((1-w) q); its series where r is small
+    T y = v.d + x, r = exp_(y > 0 ? -y : y), s = T(-7.0 / 8);
     s = T(6.0 / 7) + r * s;
     s = T(-5.0 / 6) + r * s;
     s = T(4.0 / 5) + r * s;
     s = T(-3.0 / 4) + r * s;
     s = T(2.0 / 3) + r * s;
     s = T(-1.0 / 2) + r * s;
-    T far = (x > 0 ? T(1) : r) / (1 + r) - softplus_(x);
-    return select_(x < T(-4.6), r * r * s, far);
+    T far = (y > 0 ? T(1) : r) / (1 + r) - softplus_(y);
+    return select_(y < T(-4.6), r * r * s, far);
   }
+  HD T mixture_slope(const Point<T>& v) const { return w * sigmoid_(-v.d - x) * (v.q - v.p); }
 };
 
 template <class T>

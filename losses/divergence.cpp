@@ -13,7 +13,7 @@ namespace {
 
 struct Call {
   double parameter;
-  const Tensor &teacher, &student, &mask, &loss, &ds;
+  const Tensor &teacher, &student, &mask, &mixture, &dmixture, &loss, &ds;
   const DivergenceOptions& options;
   bool needs_p, needs_q;
 };
@@ -24,7 +24,9 @@ void run(const Call& c) {
     rows(c.student.device(), c.student.rows(),
          DivergenceRow<D<T>, T>{
              D<T>(c.parameter), c.teacher.data<T>(), c.student.data<T>(),
-             c.mask.defined() ? c.mask.data<int>() : nullptr, c.loss.data<T>(), c.ds.data<T>(),
+             c.mask.defined() ? c.mask.data<int>() : nullptr,
+             c.mixture.defined() ? c.mixture.data<T>() : nullptr,
+             c.mixture.defined() ? c.dmixture.data<T>() : nullptr, c.loss.data<T>(), c.ds.data<T>(),
              T(1 / c.options.temperature),
              c.needs_p && c.options.zero == ZeroPolicy::floor ? T(c.options.floor) : T(-INFINITY),
              c.options.zero == ZeroPolicy::ignore, c.needs_p, c.needs_q, c.student.cols()});
@@ -34,7 +36,7 @@ void run(const Call& c) {
 struct Entry {
   DivergenceInfo info;
   void (*run)(const Call&);
-  bool needs_p, needs_q;
+  bool needs_p, needs_q, mixes;
   double low, high;  // the parameter lies strictly between
 };
 
@@ -45,6 +47,7 @@ Entry entry(const char* name, const char* formula, const char* parameter = "", d
           run<D>,
           D<double>::needs_p,
           D<double>::needs_q,
+          D<double>::mixes,
           low,
           high};
 }
@@ -171,22 +174,31 @@ Tensor divergence(const DivergenceName& name, const Tensor& teacher_in, const Te
          "divergence " + name.name + ": expected an i32 mask (N), got " + text(options.mask.shape));
   Tensor teacher = contiguous(teacher_in.detach()), student = contiguous(student_in);
   Tensor mask = options.mask.defined() ? contiguous(options.mask) : Tensor();
-  Tensor loss({student.dim(0)}, student.dtype, student.device()), ds = student.like();
+  ENSURE(
+      !options.mixture.defined() || (e.mixes && options.mixture.shape == Shape{student_in.dim(0)} &&
+                                     options.mixture.dtype == student_in.dtype),
+      "divergence " + name.name + ": a mixture (N) of the logits' type is for skew_kl and " +
+          "skew_rkl, got " + text(options.mixture.shape));
+  Tensor mixture = options.mixture.defined() ? contiguous(options.mixture.detach()) : Tensor();
+  Tensor loss({student.dim(0)}, student.dtype, student.device()), ds = student.like(),
+                                                                  dmixture = loss.like();
   bool alpha = name.name == "alpha";  // its exponents decide what it divides by
   bool needs_p = e.needs_p || (alpha && name.parameter < 0),
        needs_q = e.needs_q || (alpha && name.parameter > 1);
-  e.run({name.parameter, teacher, student, mask, loss, ds, options, needs_p, needs_q});
+  e.run({name.parameter, teacher, student, mask, mixture, dmixture, loss, ds, options, needs_p,
+         needs_q});
   std::vector<double> values = options.check ? loss.values() : std::vector<double>();
   for (size_t i = 0; i < values.size(); i++)
     if (!std::isfinite(values[i])) explain(e, teacher, student, int(i), options, needs_p, needs_q);
-  return record("divergence", loss, {student}, [ds](const Tensor& dy_in) {
-    Tensor dy = contiguous(dy_in), dx = ds.like();
-    dispatch_real(ds.dtype, [&]<class T>(T) {
-      rows(ds.device(), ds.rows(),
-           ScaleRows<T>{ds.data<T>(), dy.data<T>(), dx.data<T>(), ds.cols()});
-    });
-    return Grads{dx};
-  });
+  return record("divergence", loss, {student, options.mixture},
+                [ds, dmixture, mixes = bool(options.mixture.node)](const Tensor& dy_in) {
+                  Tensor dy = contiguous(dy_in), dx = ds.like();
+                  dispatch_real(ds.dtype, [&]<class T>(T) {
+                    rows(ds.device(), ds.rows(),
+                         ScaleRows<T>{ds.data<T>(), dy.data<T>(), dx.data<T>(), ds.cols()});
+                  });
+                  return Grads{dx, mixes ? mul(dy, dmixture) : Tensor()};
+                });
 }
 
 }  // namespace retort

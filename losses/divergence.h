@@ -12,6 +12,9 @@ struct DivergenceOptions {
   double temperature = 1;
   Tensor mask;  ///< i32 (N): rows with 0 are skipped, their loss and gradient are 0; undefined: all
                 ///< rows
+  /// skew_kl and skew_rkl: log w/(1-w) of each row (N), w the teacher's weight in the mixture
+  /// m = w p + (1-w) q, in the place of alpha; differentiable. Undefined: alpha's.
+  Tensor mixture;
   ZeroPolicy zero = ZeroPolicy::error;
   double floor = -30;  ///< log p is at least this under ZeroPolicy::floor
   /// Reads the losses, to refuse what has none. Off: nothing waits for the device; such a row's

@@ -49,6 +49,18 @@ std::vector<GradCase> loss_cases(const std::string& name) {
                              {random_tensor({3, v}, 1)}, GradOptions::on(device));
                        }});
     }
+  if (name.rfind("skew_", 0) == 0)  // with the mixture of each row
+    cases.push_back({name + " mixture", [=](Device device) {
+                       Tensor teacher = random_tensor({3, 33}, 2, 1.5).to(device);
+                       return check_gradients(
+                           [=](const std::vector<Tensor>& x) {
+                             DivergenceOptions o;
+                             o.mixture = x[1];
+                             return divergence(parse_divergence(name), teacher, x[0], o);
+                           },
+                           {random_tensor({3, 33}, 1), random_tensor({3}, 3, 2)},
+                           GradOptions::on(device));
+                     }});
   return cases;
 }
 
