@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "data/bleu.h"
 #include "data/chrf.h"
@@ -46,24 +47,36 @@ std::vector<Batch> decode_batches(Experiment& e, const std::vector<TokenPair>& p
 
 std::vector<std::string> generate(Experiment& e, const Model& model,
                                   const std::vector<TokenPair>& pairs, DecodeOptions options) {
-  std::vector<std::string> out(pairs.size());
-  for (const Batch& b : decode_batches(e, pairs)) {
-    stop_if_interrupted();
-    options.sequences = b.ids;
-    std::vector<std::vector<int>> targets = decode_batch(model, b, e.layout(), options);
-    for (size_t i = 0; i < targets.size(); i++)
-      out[size_t(b.ids[i])] = e.tokenizer().decode(targets[i]);
-  }
+  std::vector<std::string> out;
+  for (const std::vector<int>& ids : decode_pairs(e, model, pairs, options))
+    out.push_back(e.tokenizer().decode(ids));
   return out;
 }
 
 }  // namespace
 
+std::vector<std::vector<int>> decode_pairs(Experiment& e, const Model& model,
+                                           const std::vector<TokenPair>& pairs,
+                                           DecodeOptions options, const std::string& title) {
+  std::vector<std::vector<int>> out(pairs.size());
+  std::vector<Batch> batches = decode_batches(e, pairs);
+  std::optional<Progress> progress;
+  if (!title.empty()) progress.emplace(title, long(batches.size()), 0, 10);
+  long done = 0;
+  for (const Batch& b : batches) {
+    stop_if_interrupted();
+    options.sequences = b.ids;
+    std::vector<std::vector<int>> targets = decode_batch(model, b, e.layout(), options);
+    for (size_t i = 0; i < targets.size(); i++) out[size_t(b.ids[i])] = std::move(targets[i]);
+    if (progress) progress->update(++done, "batches");
+  }
+  if (progress) progress->finish();
+  return out;
+}
+
 DecodeOptions decode_options(const Recipe& recipe) {
-  DecodeOptions o;
   const EvaluateOptions& e = recipe.evaluate;
-  o.method = e.method, o.beams = e.beams, o.length_penalty = e.length_penalty;
-  o.temperature = e.temperature, o.top_k = e.top_k, o.top_p = e.top_p;
+  DecodeOptions o = decode_options(e);
   o.min_length = e.min_length, o.max_length = e.max_length;
   o.key = {recipe.seed, 0, 1u << 24, 0};
   return o;

@@ -16,6 +16,11 @@ std::vector<std::string> generate_texts(Experiment& experiment, const Model& mod
                                         const std::vector<std::string>& sources,
                                         const DecodeOptions& options);
 DecodeOptions decode_options(const Recipe& recipe);
+/// Token ids of the model's output for the source of each pair, `evaluate.rows` at a time; under a
+/// title progress is shown.
+std::vector<std::vector<int>> decode_pairs(Experiment& experiment, const Model& model,
+                                           const std::vector<TokenPair>& pairs,
+                                           DecodeOptions options, const std::string& title = "");
 
 /// Mean over sequences of the mean negative log-probability per token (end token included) that
 /// `scorer` gives to sequences sampled from `writer`, one per source of the split. Likelihood risk:

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "losses/divergence.h"
+#include "losses/sequence.h"
 
 namespace retort {
 namespace {
@@ -16,9 +17,14 @@ std::vector<int> valid_rows(const Batch& b, Layout layout) {
   return v;
 }
 
-enum Site : uint32_t { kStudentSamples = 1u << 20, kTeacherSamples = 1u << 21 };
-
 }  // namespace
+
+DecodeOptions decode_options(const Decoding& d) {
+  DecodeOptions o;
+  o.method = d.method, o.beams = d.beams, o.length_penalty = d.length_penalty;
+  o.temperature = d.temperature, o.top_k = d.top_k, o.top_p = d.top_p;
+  return o;
+}
 
 std::vector<std::vector<int>> decode_batch(const Model& model, const Batch& b, Layout layout,
                                            DecodeOptions options) {
@@ -58,8 +64,12 @@ Batch with_targets(const Batch& batch, const std::vector<TokenPair>& pairs,
 }
 
 Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
-                     const Model* teacher, int max_target)
+                     const Model* teacher, int max_target,
+                     std::vector<std::vector<int>> teacher_sequences)
     : terms_(stage.terms),
+      of_teacher_(stage.teacher_sequences),
+      of_student_(stage.student_sequences),
+      teacher_sequences_(std::move(teacher_sequences)),
       layout_(layout),
       specials_(specials),
       seed_(seed),
@@ -82,12 +92,16 @@ Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
                               long step) const {
   if (writer == "gold") return gold;
   bool own = writer == "student";
-  DecodeOptions o;
-  o.method = "sample";
-  o.max_length = max_target_ + 1;
-  o.key = {seed_, uint32_t(step), own ? kStudentSamples : kTeacherSamples, 0};
-  o.sequences = gold.ids;
-  std::vector<std::vector<int>> targets = decode_batch(own ? student : *teacher_, gold, layout_, o);
+  std::vector<std::vector<int>> targets;
+  if (own || teacher_sequences_.empty()) {
+    DecodeOptions o = decode_options(own ? of_student_ : of_teacher_);
+    o.max_length = max_target_ + 1;
+    o.key = {seed_, uint32_t(step), own ? kStudentSamples : kTeacherSamples, 0};
+    o.sequences = gold.ids;
+    targets = decode_batch(own ? student : *teacher_, gold, layout_, o);
+  } else {
+    for (int id : gold.ids) targets.push_back(teacher_sequences_[size_t(id)]);
+  }
   return with_targets(gold, pairs, targets, layout_, specials_, max_target_);
 }
 
@@ -104,18 +118,28 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor&
   Device device = student.device();
   Tensor logits = reshape(student, {n, vocab});
   std::vector<int> valid = valid_rows(b, layout_);
-  Tensor losses;
-  if (term.loss == "ce") {
-    losses = cross_entropy(logits, Tensor::from(b.labels, {n}, device), smoothing_);
-  } else {
-    DivergenceOptions o;
-    o.temperature = term.temperature, o.check = check;
-    o.mask = Tensor::from(valid, {n}, device);
-    losses = divergence(parse_divergence(term.loss), reshape(teacher, {n, vocab}), logits, o);
-  }
+  Tensor labels = Tensor::from(b.labels, {n}, device);
   Tensor weights = reduction_weights(reduction_, valid, n / b.size, total_rows, total_sequences,
-                                     losses.dtype, device);
-  return scale(sum(mul(losses, weights)), term.weight);
+                                     logits.dtype, device);
+  auto weighted = [&](const Tensor& rows) { return scale(mul(rows, weights), term.weight); };
+  if (term.loss == "ce") return sum(weighted(cross_entropy(logits, labels, smoothing_)));
+  DivergenceName name = parse_divergence(term.loss);
+  DivergenceOptions o;
+  o.temperature = term.temperature, o.check = check;
+  o.mask = Tensor::from(valid, {n}, device);
+  Tensor p = reshape(teacher, {n, vocab}), p_nll, q_nll;  // -log-probabilities of the tokens
+  if (term.mixture != "arithmetic" || term.score_term != "none")
+    p_nll = cross_entropy(p, labels), q_nll = cross_entropy(logits, labels);
+  if (term.mixture != "arithmetic") {
+    double weight = name.name == "skew_kl" ? name.parameter : 1 - name.parameter;
+    o.mixture =
+        exact_mixture(weight, p_nll, term.mixture == "exact" ? q_nll : q_nll.detach(), b.size);
+  }
+  Tensor rows = divergence(name, p, logits, o), loss = sum(weighted(rows));
+  if (term.score_term == "none") return loss;
+  Tensor reward = rows;
+  if (term.score_term == "mc") reward = sampled_log_ratio(p_nll, q_nll, o.mixture);
+  return add(loss, score_term(weighted(reward), q_nll, b.size));
 }
 
 Tensor Update::loss() const {

@@ -8,6 +8,9 @@
 
 namespace retort {
 
+/// Sites of random numbers (kernels/random.h), far from the models' own.
+enum Site : uint32_t { kStudentSamples = 1u << 20, kTeacherSamples = 1u << 21 };
+
 /// One update: its sequences, made first, then the losses on them.
 struct Update {
   long step = 0;
@@ -24,9 +27,11 @@ struct Update {
 
 class Objective {
  public:
-  /// `teacher` may be null where no term needs it (checked here).
+  /// `teacher` may be null where no term needs it (checked here). `teacher_sequences` holds the
+  /// teacher's targets of all training pairs, or none: then they are drawn for each batch.
   Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
-            const Model* teacher, int max_target);
+            const Model* teacher, int max_target,
+            std::vector<std::vector<int>> teacher_sequences = {});
 
   /// The sequences of update `step`. `batches` come with the pairs they were collated from, by id.
   Update prepare(const Model& student, const std::vector<Batch>& batches,
@@ -42,6 +47,8 @@ class Objective {
   Tensor loss_of(const Term& term, const Tensor& student, const Tensor& teacher, const Batch& batch,
                  double rows, double sequences, bool check) const;
   std::vector<Term> terms_;
+  Decoding of_teacher_, of_student_;
+  std::vector<std::vector<int>> teacher_sequences_;
   Layout layout_;
   Specials specials_;
   uint64_t seed_;
@@ -57,6 +64,9 @@ class Objective {
 Batch with_targets(const Batch& batch, const std::vector<TokenPair>& pairs,
                    const std::vector<std::vector<int>>& targets, Layout layout, Specials specials,
                    int max_target);
+
+/// What a recipe says of decoding; lengths and key are the caller's.
+DecodeOptions decode_options(const Decoding& decoding);
 
 /// Target sequences of each row of `batch`, decoded by `model` from its sources or prompts.
 std::vector<std::vector<int>> decode_batch(const Model& model, const Batch& batch, Layout layout,

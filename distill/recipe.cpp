@@ -1,7 +1,11 @@
 #include "distill/recipe.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <filesystem>
+
+#include "losses/divergence.h"
 
 namespace retort {
 
@@ -33,11 +37,21 @@ void visit(V& v, TrainOptions& o) {
 template <class V>
 void visit(V& v, Term& o) {
   v("loss", o.loss), v("on", o.on), v("weight", o.weight), v("temperature", o.temperature);
+  v("mixture", o.mixture), v("score_term", o.score_term);
+}
+template <class V>
+void visit(V& v, Decoding& o) {
+  v("method", o.method), v("beams", o.beams), v("length_penalty", o.length_penalty);
+  v("temperature", o.temperature), v("top_k", o.top_k), v("top_p", o.top_p);
+}
+template <class V>
+void visit(V& v, TeacherSequences& o) {
+  visit(v, static_cast<Decoding&>(o));
+  v("offline", o.offline);
 }
 template <class V>
 void visit(V& v, EvaluateOptions& o) {
-  v("method", o.method), v("beams", o.beams), v("length_penalty", o.length_penalty);
-  v("temperature", o.temperature), v("top_k", o.top_k), v("top_p", o.top_p);
+  visit(v, static_cast<Decoding&>(o));
   v("min_length", o.min_length), v("max_length", o.max_length), v("rows", o.rows);
   v("risks", o.risks);
 }
@@ -51,7 +65,8 @@ Json table_of(T options) {
   return w.table;
 }
 
-const std::vector<std::string> kMethods = {"mle", "kl", "rkl", "js", "tvd", "terms"};
+const std::vector<std::string> kMethods = {"mle", "seqkd", "kd",  "engine", "kl",
+                                           "rkl", "js",    "gjs", "tvd",    "terms"};
 
 // Fields of a model that its vocabulary decides.
 const char* const kOfVocabulary[] = {"vocab", "pad", "bos", "eos"};
@@ -70,7 +85,10 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   s.name = name, s.train = shared;
   Reader r(file, std::move(table), path);
   r("init", s.init), r("method", s.method);
-  Json terms = r.take("terms"), train = r.take("train"), model = r.take("model");
+  std::string mixture = "arithmetic", score_term = "none";
+  r("mixture", mixture), r("score_term", score_term);
+  Json terms = r.take("terms"), train = r.take("train"), model = r.take("model"),
+       of_teacher = r.take("teacher_sequences"), of_student = r.take("student_sequences");
   if (model.is_null()) model = Json::object();
   // Fields of the model may stand in the stage's own table: student.layers = 2.
   Json fields = Json::parse(ModelConfig().to_json());
@@ -80,7 +98,13 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   r.finish();
   read(file, train, path + ".train", s.train);
   if (!terms.is_null()) s.method = "terms";
-  if (std::find(kMethods.begin(), kMethods.end(), s.method) == kMethods.end())
+  s.teacher_sequences.method = s.method == "seqkd" ? "beam" : "sample";
+  s.student_sequences.method = "sample";
+  read(file, of_teacher, path + ".teacher_sequences", s.teacher_sequences);
+  read(file, of_student, path + ".student_sequences", s.student_sequences);
+  std::string base = s.method.substr(0, s.method.find(':'));
+  if (std::find(kMethods.begin(), kMethods.end(), base) == kMethods.end() ||
+      (base != s.method && base != "gjs"))
     throw std::runtime_error(r.where("method") + ": " + no_such(s.method, kMethods));
   if (s.method == "terms") {
     if (!terms.is_array() || terms.empty())
@@ -89,8 +113,29 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
     for (size_t i = 0; i < terms.size(); i++)
       read(file, terms[i], path + ".terms." + std::to_string(i), s.terms.emplace_back());
   } else {
-    s.terms = method_terms(s.method);
+    try {
+      s.terms = method_terms(s.method);
+    } catch (const std::exception& e) {
+      throw std::runtime_error(r.where("method") + ": " + e.what());
+    }
+    // Whether a term can take them is checked with all terms (recipe_check.cpp).
+    if (mixture != "arithmetic" && base != "js" && base != "gjs")
+      throw std::runtime_error(r.where("mixture") + ": " + s.method +
+                               " mixes nothing; js and gjs do");
+    for (Term& t : s.terms) {
+      t.mixture = mixture;
+      if (t.on == "student") t.score_term = score_term;
+    }
+    if (score_term != "none" && base != "rkl" && base != "js" && base != "gjs")
+      throw std::runtime_error(r.where("score_term") + ": is for rkl, and for js and gjs with " +
+                               "mixture = \"exact\", not for " + s.method);
   }
+  if (s.method == "terms" && (mixture != "arithmetic" || score_term != "none"))
+    throw std::runtime_error(r.where(mixture != "arithmetic" ? "mixture" : "score_term") +
+                             ": say it in each of the terms");
+  if (s.teacher_sequences.method == "gold")
+    for (Term& t : s.terms)
+      if (t.on == "teacher") t.on = "gold";
   Reader m(file, model, path + ".model");  // a table, or this says so
   for (const char* key : kOfVocabulary)
     if (!m.take(key).is_null())
@@ -131,10 +176,19 @@ void merge(Json& base, const Json& over) {
 
 std::vector<Term> method_terms(const std::string& method) {
   if (method == "mle") return {{"ce", "gold"}};
-  if (method == "kl") return {{"kl", "gold"}};
+  if (method == "seqkd") return {{"ce", "teacher"}};
+  if (method == "kd") return {{"kl", "gold"}};
+  if (method == "engine") return {{"engine", "student"}};
+  if (method == "kl") return {{"kl", "teacher"}};
   if (method == "rkl") return {{"rkl", "student"}};
-  if (method == "js") return {{"skew_kl:0.5", "gold", 0.5}, {"skew_rkl:0.5", "student", 0.5}};
-  if (method == "tvd") return {{"tvd", "gold", 0.5}, {"tvd", "student", 0.5}};
+  if (method == "tvd") return {{"tvd", "teacher", 0.5}, {"tvd", "student", 0.5}};
+  if (method == "js") return method_terms("gjs:0.5");
+  if (method.substr(0, method.find(':')) == "gjs") {
+    double beta = parse_divergence(method).parameter;
+    auto number = [](double x) { return fmt::format("{}", x); };
+    return {{"skew_kl:" + number(beta), "teacher", beta},
+            {"skew_rkl:" + number(1 - beta), "student", 1 - beta}};
+  }
   throw std::runtime_error("method: " + no_such(method, kMethods));
 }
 
@@ -191,6 +245,9 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
     inherit_places(file, "train.", at + ".train.");
     recipe.students.push_back(read_stage(file, name, table, at, shared));
   }
+  if (recipe.data.layout == "classify")  // one decision, no prefix that somebody wrote
+    for (Stage& s : recipe.students)
+      for (Term& t : s.terms) t.on = "gold";
   check_recipe(file, recipe);
   return recipe;
 }
@@ -204,7 +261,12 @@ Json evaluate_table(const EvaluateOptions& o) { return table_of(o); }
 Json stage_table(const Stage& s) {
   Json model = Json::parse(s.model.to_json());
   for (const char* key : kOfVocabulary) model.erase(key);
-  Json t = {{"init", s.init}, {"method", s.method}, {"train", table_of(s.train)}, {"model", model}};
+  Json t = {{"init", s.init},
+            {"method", s.method},
+            {"train", table_of(s.train)},
+            {"model", model},
+            {"teacher_sequences", table_of(s.teacher_sequences)},
+            {"student_sequences", table_of(s.student_sequences)}};
   if (s.method == "terms") {
     t["terms"] = Json::array();
     for (const Term& term : s.terms) t["terms"].push_back(table_of(term));

@@ -51,6 +51,26 @@ struct Term {
   std::string loss = "ce";  ///< ce, or a divergence (losses/divergence.h)
   std::string on = "gold";  ///< gold, teacher or student: who wrote the target sequences
   double weight = 1, temperature = 1;
+  /// What skew_kl and skew_rkl mix with: "arithmetic": alpha; "exact": the conditional of the
+  /// sequences' mixture (f-DISTILL, eq. 12); "exact_detached": without its gradient.
+  std::string mixture = "arithmetic";
+  /// The gradient through sampling, of rkl and of skew_rkl with the exact mixture on student
+  /// samples (losses/sequence.h): "none", "mc" or "rb".
+  std::string score_term = "none";
+};
+
+/// How sequences are decoded (models/decode.h).
+struct Decoding {
+  std::string method = "greedy";  ///< greedy, beam, sample
+  int beams = 4;
+  double length_penalty = 1;
+  double temperature = 1;  ///< sample, as are top_k and top_p
+  int top_k = 0;
+  double top_p = 1;
+};
+/// [STAGE.teacher_sequences]: the teacher's targets for the training text.
+struct TeacherSequences : Decoding {
+  bool offline = true;  ///< drawn once, before training, and kept (distill/sequences.h)
 };
 
 /// A model and how it is trained: [teacher] or [students.NAME].
@@ -58,19 +78,15 @@ struct Stage {
   std::string name;
   ModelConfig model;
   std::string init = "random";  ///< random, a checkpoint's path, or "teacher:0,2" (copied layers)
-  std::string method = "mle";   ///< a name of methods(), or "terms"
+  std::string method = "mle";   ///< a name of method_terms(), or "terms"
   std::vector<Term> terms;      ///< what the method stands for
+  TeacherSequences teacher_sequences;  ///< method "gold": the gold text stands in for them
+  Decoding student_sequences;
   TrainOptions train;
 };
 
 /// [evaluate]
-struct EvaluateOptions {
-  std::string method = "greedy";
-  int beams = 4;
-  double length_penalty = 1;
-  double temperature = 1;  ///< sample, as are top_k and top_p (models/decode.h)
-  int top_k = 0;
-  double top_p = 1;
+struct EvaluateOptions : Decoding {
   int min_length = 0, max_length = 128;  ///< tokens, the end included
   int rows = 64;                         ///< sequences decoded at a time
   bool risks = true;  ///< likelihood and coverage risk, which need the teacher and sampling
@@ -90,9 +106,14 @@ struct Recipe {
   bool has_teacher = false;
 };
 
-/// The terms a method name stands for; throws on an unknown one. mle: ce on gold; kl: on gold; rkl:
-/// on student samples; js: KL(p||m)/2 on gold and KL(q||m)/2 on student samples, m = (p+q)/2; tvd:
-/// half each. (f-DISTILL, eqs. 6-10, with gold in the place of teacher samples.)
+/// The terms a method name stands for (f-DISTILL, eqs. 1-10), by whose sequences they are on;
+/// throws on an unknown one.
+///   mle       ce, gold                     seqkd   ce, teacher (beam search unless said otherwise)
+///   kd        kl, gold (eq. 1)             kl      kl, teacher (eq. 6)
+///   engine    -sum q log p, student        rkl     rkl, student (eq. 7)
+///   gjs:B     B KL(p||m), teacher, and (1-B) KL(q||m), student, m = B p + (1-B) q
+///   js        gjs:0.5 (eq. 8)              tvd     1/2 tvd, teacher, and 1/2 tvd, student (eq. 10)
+/// With data.layout classify all are on the labelled texts: there is no prefix to be written.
 std::vector<Term> method_terms(const std::string& method);
 
 /// "no "X"; there are: A, B; did you mean "A"?"

@@ -54,13 +54,20 @@ void check(const Table& t, const VocabularyOptions& o) {
   t.at_least("size", o.size, 5);
 }
 
-void check(const Table& t, const EvaluateOptions& o) {
-  t.one_of("method", o.method, {"greedy", "beam", "sample"});
-  t.at_least("beams", o.beams, 1), t.at_least("rows", o.rows, 1);
+void check(const Table& t, const Decoding& o, bool gold = false) {
+  std::vector<std::string> methods{"greedy", "beam", "sample"};
+  if (gold) methods.push_back("gold");
+  t.one_of("method", o.method, methods);
+  t.at_least("beams", o.beams, 1);
   t.at_least("length_penalty", o.length_penalty, 0);
   t.at_least("temperature", o.temperature, 0, true);
   t.at_least("top_k", o.top_k, 0);
   if (!(o.top_p > 0 && o.top_p <= 1)) t.refuse("top_p", "must lie in (0, 1]");
+}
+
+void check(const Table& t, const EvaluateOptions& o) {
+  check(t, static_cast<const Decoding&>(o));
+  t.at_least("rows", o.rows, 1);
   t.at_least("min_length", o.min_length, 0);
   t.at_least("max_length", o.max_length, std::max(1, o.min_length));
 }
@@ -96,6 +103,17 @@ void check(const Table& t, const Term& term) {
              "sequences");
   if (term.loss == "ce" && term.temperature != 1)
     t.refuse("temperature", "cross-entropy on labels takes none");
+  t.one_of("mixture", term.mixture, {"arithmetic", "exact", "exact_detached"});
+  t.one_of("score_term", term.score_term, {"none", "mc", "rb"});
+  bool mixes = term.loss.rfind("skew_", 0) == 0, exact = term.mixture != "arithmetic",
+       scores = term.score_term != "none";
+  if (exact && !mixes) t.refuse("mixture", term.loss + " mixes nothing; skew_kl and skew_rkl do");
+  if (scores && (term.on != "student" ||
+                 !(term.loss == "rkl" || (exact && term.loss.rfind("skew_rkl", 0) == 0))))
+    t.refuse("score_term",
+             "is for rkl, and for skew_rkl with the exact mixture (js, gjs), on student samples");
+  if ((exact || scores) && term.temperature != 1)
+    t.refuse("temperature", "must be 1 where sequences have probabilities (mixture, score_term)");
   t.at_least("weight", term.weight, 0, true);
   t.at_least("temperature", term.temperature, 0, true);
 }
@@ -111,6 +129,8 @@ int longest(const Recipe& r) {
 
 void check(const TomlFile& file, const std::string& path, const Stage& s, const Recipe& recipe) {
   check(Table{file, path + ".train"}, s.train);
+  check(Table{file, path + ".teacher_sequences"}, s.teacher_sequences, true);
+  check(Table{file, path + ".student_sequences"}, s.student_sequences);
   for (size_t i = 0; i < s.terms.size(); i++)
     check(Table{file, path + ".terms." + std::to_string(i)}, s.terms[i]);
   if (recipe.data.layout == "classify" && recipe.data.labels == "numbers")

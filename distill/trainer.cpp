@@ -10,6 +10,7 @@
 #include "data/text.h"
 #include "distill/metrics_log.h"
 #include "distill/progress.h"
+#include "distill/sequences.h"
 #include "engine/checkpoint.h"
 #include "engine/safetensors.h"
 #include "engine/sample.h"
@@ -119,15 +120,21 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
         throw std::runtime_error(done + " is there already, but no checkpoint to go on from; " +
                                  "--overwrite starts anew, output=FOLDER keeps it");
 
+  if (stage.name == "teacher" && (!exists || start == Start::overwrite))
+    remove_teacher_sequences(experiment);
   std::unique_ptr<Model> teacher;
   for (const Term& term : stage.terms)
     if (!teacher && (term.loss != "ce" || term.on == "teacher"))
       teacher = std::make_unique<Model>(experiment.load("teacher"));
+  std::vector<std::vector<int>> sequences;
+  for (const Term& term : stage.terms)
+    if (term.on == "teacher" && stage.teacher_sequences.offline && sequences.empty())
+      sequences = teacher_sequences(experiment, stage.teacher_sequences, *teacher);
   Model model = experiment.build(stage);
   Parameters& parameters = model.parameters();
   auto optimizer = make_optimizer(t.optimizer, parameters);
   Objective objective(stage, experiment.layout(), experiment.specials(), experiment.recipe().seed,
-                      teacher.get(), experiment.recipe().data.max_target);
+                      teacher.get(), experiment.recipe().data.max_target, std::move(sequences));
   Batcher batcher(pairs, experiment.specials(), batch_options(experiment, t));
   long total = total_steps(experiment, stage);
   Schedule schedule = schedule_of(t, total);

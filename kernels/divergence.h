@@ -67,7 +67,9 @@ struct DivergenceRow {
     bool floored = low > T(-INFINITY);
     auto point = [&](T x, T y, T eq) INLINE {
       T lp = max_((x - ma) * k - log_za, low), lq = (y - mb) * k - log_zb;
-      T d = min_(max_(lp - lq, T(-1e30)), T(1e30));
+      // Of logits, so that equal ones give exactly 0, whatever is fused into the two logarithms.
+      T far = floored ? lp - lq : ((x - ma) - (y - mb)) * k - (log_za - log_zb);
+      T d = min_(max_(far, T(-1e30)), T(1e30));
       T dt = floored ? lp - lp_top : max_((x - at) * k, T(-1e30));
       return Point<T>{exp_((x - ma) * k) * scale_a, eq * scale_b, lp, lq, d, dt,
                       max_((y - bt) * k, T(-1e30))};
@@ -78,7 +80,8 @@ struct DivergenceRow {
     auto entry = [&](int i, T x, T y, T& e) INLINE {
       Point<T> v = point(x, y, e);
       T h = rule.q_slope(v, ref);
-      e = i == top ? T(0) : h;
+      // A slope is a function of p/q: where that is the top token's, h is 0, not a rounding error.
+      e = i == top || (D::of_ratio && v.d == first.d) ? T(0) : h;
       return Pair<T>{rule.value(v), e};
     };
     auto entry_or_nothing = [&](int i, T x, T y, T& e) INLINE {

@@ -7,9 +7,9 @@
 // Rules that divide by p (needs_p) say what an entry with p = 0 is worth when it is ignored:
 // ignored(q) is its value, constant(top) what slope() lacks to be the true derivative. needs_q:
 // infinite where q = 0 < p. mixes: the mixture may be the row's, mixture_slope(v) is the derivative
-// in its x. Why these forms: float32 rows with almost all mass on one token (T =
-// 0.05) keep their digits; every log-sum is a softplus of d, every product with an unbounded ratio
-// is one exp of summed logs.
+// in its x. of_ratio: the slope is a function of p/q. Why these forms: float32 rows with almost all
+// mass on one token (T = 0.05) keep their digits; every log-sum is a softplus of d, every product
+// with an unbounded ratio is one exp of summed logs.
 #pragma once
 #include "kernels/math.h"
 
@@ -45,7 +45,7 @@ HD T log1p_series(T x) {
 
 template <class D, class T>
 struct Rule {
-  static constexpr bool needs_p = false, needs_q = false, mixes = false;
+  static constexpr bool needs_p = false, needs_q = false, mixes = false, of_ratio = true;
   HD T q_slope(const Point<T>& v, T ref) const {
     return v.q * (static_cast<const D*>(this)->slope(v) - ref);
   }
@@ -129,7 +129,7 @@ struct SkewKl : Rule<SkewKl<T>, T>, Mixture<T> {  // KL(p || a p + (1-a) q)
     T far = rest * (v.q - v.p) + v.p * (softplus_(-x) - softplus_(-v.d - x));
     return select_(near(v.d), close, far);
   }
-  HD T slope(const Point<T>& v) const { return -exp_(min_(-x - softplus_(-v.d - x), T(80))); }
+  HD T slope(const Point<T>& v) const { return -v.p / v.q * sigmoid_(-v.d - x); }
   HD T q_slope(const Point<T>& v, T ref) const { return -v.p * sigmoid_(-v.d - x) - v.q * ref; }
   HD T mixture_slope(const Point<T>& v) const { return rest * sigmoid_(v.d + x) * (v.q - v.p); }
 };
@@ -218,7 +218,7 @@ struct Chi2 : Rule<Chi2<T>, T> {  // sum p^2 / q - 1 = sum (p - q)^2 / q
 
 template <class T>
 struct Engine : Rule<Engine<T>, T> {  // -sum q log p
-  static constexpr bool needs_p = true;
+  static constexpr bool needs_p = true, of_ratio = false;
   explicit Engine(double) {}
   HD T value(const Point<T>& v) const { return -v.q * max_(v.lp, T(-1e30)); }
   HD T slope(const Point<T>& v) const { return -v.dt; }

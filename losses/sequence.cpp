@@ -31,6 +31,19 @@ Tensor exact_mixture(double weight, const Tensor& teacher_nll, const Tensor& stu
   return scale(ratio, 1, std::log(weight) - std::log1p(-weight));
 }
 
+Tensor sampled_log_ratio(const Tensor& teacher_nll, const Tensor& student_nll,
+                         const Tensor& mixture) {
+  NoGrad quiet;
+  Tensor d = sub(student_nll, teacher_nll);  // log p/q
+  if (!mixture.defined()) return scale(d, -1);
+  // log m/q = log(w p/q + 1 - w) = softplus(d + x) - softplus(x)
+  auto softplus = [](const Tensor& x) {
+    Tensor zero = scale(x, 0), both = concat({reshape(x, {-1, 1}), reshape(zero, {-1, 1})}, 1);
+    return logsumexp(both);
+  };
+  return sub(softplus(mixture), softplus(add(d, mixture)));
+}
+
 Tensor score_term(const Tensor& reward, const Tensor& student_nll, int sequences) {
   Tensor to_go = sum_after(reward.detach(), sequences);
   Tensor s = scale(sum(mul(student_nll, to_go)), -1);

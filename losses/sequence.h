@@ -18,6 +18,11 @@ Tensor sum_after(const Tensor& x, int sequences);
 Tensor exact_mixture(double weight, const Tensor& teacher_nll, const Tensor& student_nll,
                      int sequences);
 
+/// log q/m of each token y_t (B T): its negative log-probabilities under teacher and student, and
+/// the mixture's log w/(1-w); where that is undefined, m = p. No gradient.
+Tensor sampled_log_ratio(const Tensor& teacher_nll, const Tensor& student_nll,
+                         const Tensor& mixture = {});
+
 /// A scalar that is 0 and whose gradient is what f-DISTILL leaves out, the one through sampling:
 ///   E_{y~q} sum_t grad log q(y_t | y_<t) sum_{s>t} reward_s
 /// reward (B T) is what each position adds to the loss: its full-vocabulary divergence

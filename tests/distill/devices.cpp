@@ -87,6 +87,45 @@ TEST_CASE("training runs have the same losses on every device", "[cuda]") {
   }
 }
 
+TEST_CASE("sequence-level objectives have the same losses on every device", "[cuda]") {
+  Folder folder;
+  std::string toml = recipe(folder, "demo");
+  // One teacher for all devices: weights that differ by rounding flip single samples.
+  Experiment first(load_recipe(toml, {}), Access::write);
+  train_stage(first, first.stage("teacher"), Start::fresh);
+  auto student = [&](std::vector<std::string> overrides) {
+    for (const char* more : {"device=cpu", "students.student.train.steps=6"})
+      overrides.insert(overrides.begin(), more);
+    Experiment e(load_recipe(toml, overrides), Access::read);
+    train_stage(e, e.stage("student"), Start::overwrite);
+    std::vector<double> all;
+    for (const std::string& line : read_lines(e.folder("student") + "/metrics.jsonl"))
+      all.push_back(Json::parse(line)["loss"].get<double>());
+    return all;
+  };
+  const std::string s = "students.student.";
+  for (const std::vector<std::string>& how : std::vector<std::vector<std::string>>{
+           {s + "method=seqkd"},
+           {s + "method=engine", s + "student_sequences.method=greedy"},
+           {s + "method=kl", s + "teacher_sequences.offline=false"},
+           {s + "method=rkl", s + "score_term=rb"},
+           {s + "method=rkl", s + "score_term=mc"},
+           {s + "method=gjs:0.15", s + "mixture=exact_detached"},
+           {s + "method=js", s + "mixture=exact", s + "score_term=mc"},
+           {s + "method=js", s + "mixture=exact", s + "score_term=rb", "dtype=bf16"}}) {
+    std::vector<double> expected = student(how);
+    REQUIRE(expected.size() == 6);
+    std::vector<std::string> cuda = how;
+    cuda.push_back("device=cuda");
+    if (devices().size() == 1) continue;
+    std::vector<double> got = student(cuda);
+    INFO(how[0] << " " << how.back());
+    bool half = how.back() == "dtype=bf16";
+    for (size_t i = 0; i < 6; i++)
+      CHECK(got[i] == Approx(expected[i]).epsilon(half ? 0.03 : 1e-5).margin(half ? 1e-3 : 2e-7));
+  }
+}
+
 TEST_CASE("training in bfloat16 keeps close to float32", "[cuda]") {
   Folder folder;
   std::string toml = recipe(folder, "classifier");

@@ -1,0 +1,83 @@
+// The teacher's sequences on disk: drawn once, read back the same, refused where they are
+// another's.
+#include "distill/sequences.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "data/text.h"
+#include "distill/trainer.h"
+
+namespace fs = std::filesystem;
+using namespace retort;
+
+TEST_CASE("the teacher's sequences are kept, and refused where they are of something else") {
+  fs::path folder = fs::temp_directory_path() / ("retort-sequences-" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  std::string text, toml = (folder / "r.toml").string();
+  for (int i = 0; i < 120; i++)
+    text += fmt::format("a{} b{}\tb{} a{}\n", i % 7, i % 5, i % 5, i % 7);
+  std::ofstream(folder / "d.tsv") << text;
+  std::ofstream(toml) << fmt::format(
+      "output = \"{0}/run\"\n[data]\ntrain = \"{0}/d.tsv\"\nmax_source = 12\nmax_target = 8\n"
+      "[tokenizer]\nsize = 16\n[train]\nsteps = 4\ntokens = 80\n[teacher.model]\n"
+      "architecture = \"encoder_decoder\"\nwidth = 16\nheads = 2\nffn = 24\nlayers = 1\n"
+      "encoder_layers = 1\n[students.a]\nmethod = \"seqkd\"\ninit = "
+      "\"teacher:0\"\n[students.a.model]\n"
+      "architecture = \"encoder_decoder\"\nwidth = 16\nheads = 2\nffn = 24\nlayers = 1\n"
+      "encoder_layers = 1\n",
+      folder.string());
+  Decoding sample;
+  sample.method = "sample";
+  std::string path;
+  std::vector<std::vector<int>> drawn;
+  {
+    Experiment e(load_recipe(toml, {}), Access::write);
+    train_stage(e, e.stage("teacher"), Start::fresh);
+    Model teacher = e.load("teacher");
+    drawn = teacher_sequences(e, sample, teacher);
+    REQUIRE(drawn.size() == 120);
+    for (const auto& file : fs::directory_iterator(e.folder("teacher")))
+      if (file.path().filename().string().rfind("sequences-sample-", 0) == 0) path = file.path();
+    REQUIRE(read_lines(path).size() == 121);
+    CHECK(teacher_sequences(e, sample, teacher) == drawn);
+    // However many are decoded at a time.
+    fs::remove(path);
+    Experiment single(load_recipe(toml, {"evaluate.rows=7"}), Access::read);
+    CHECK(teacher_sequences(single, sample, teacher) == drawn);
+
+    auto refused = [&](const std::string& content, const std::string& why) {
+      std::string before = read_file(path);
+      std::ofstream(path) << content;
+      CHECK_THROWS_WITH(teacher_sequences(e, sample, teacher), Catch::Contains(why));
+      std::ofstream(path) << before;
+    };
+    std::string whole = read_file(path), header = read_lines(path)[0];
+    refused("", "0 sequences, the training text has 120; remove the file");
+    refused("{}\n", "its first line does not say what made it");
+    refused(header + "\n{\"ids\": [1, 2", ":2: expected {\"ids\": [...]}");
+    refused(header + "\n{\"ids\": [1, 99]}\n", ":2: no token 99");
+    refused(header + "\n{\"ids\": [1]}\n", "1 sequences, the training text has 120");
+    refused(whole.substr(0, whole.size() / 2), "; remove the file");
+  }
+  {
+    Experiment e(load_recipe(toml, {"seed=2"}), Access::read);
+    Model teacher = e.load("teacher");
+    CHECK_THROWS_WITH(teacher_sequences(e, sample, teacher), Catch::Contains("another seed"));
+  }
+  {  // another teacher: its old sequences go with it
+    Experiment e(load_recipe(toml, {"teacher.train.steps=5"}), Access::write);
+    std::string kept = read_file(path);
+    train_stage(e, e.stage("teacher"), Start::overwrite);
+    CHECK(!fs::exists(path));
+    std::ofstream(path) << kept;
+    Model teacher = e.load("teacher");
+    CHECK_THROWS_WITH(teacher_sequences(e, sample, teacher), Catch::Contains("another teacher"));
+    CHECK_NOTHROW(train_stage(e, e.stage("a"), Start::fresh));  // beam search has its own file
+  }
+  fs::remove_all(folder);
+}
