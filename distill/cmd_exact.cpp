@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "distill/commands.h"
-#include "distill/exact.h"
+#include "distill/estimators.h"
 #include "distill/toml.h"
 
 namespace retort {
@@ -13,7 +13,8 @@ namespace {
 Json or_null(const std::optional<double>& x) { return x ? Json(*x) : Json(); }
 std::string or_dash(const std::optional<double>& x) { return x ? fmt::format("{:.4f}", *x) : "-"; }
 
-Json to_json(const std::map<std::string, ExactDivergence>& all) {
+Json to_json(const std::map<std::string, ExactDivergence>& all,
+             const std::vector<Estimator>& estimators) {
   Json j;
   for (const auto& [name, d] : all) {
     j[name] = {{"exact", d.exact},
@@ -22,6 +23,15 @@ Json to_json(const std::map<std::string, ExactDivergence>& all) {
                {"grad_norm_ratio", or_null(d.grad_norm_ratio)}};
     if (d.stepwise_exact_mixture) j[name]["stepwise_exact_mixture"] = *d.stepwise_exact_mixture;
   }
+  for (const Estimator& e : estimators)
+    j["estimators"].push_back({{"target", e.target},
+                               {"name", e.name},
+                               {"exact", e.truth},
+                               {"mean", e.mean},
+                               {"bias", e.mean - e.truth},
+                               {"std", e.std},
+                               {"rows", e.rows},
+                               {"sampled_mean", e.sampled}});
   return j;
 }
 
@@ -44,33 +54,54 @@ void print(const SequenceTables& t, const std::map<std::string, ExactDivergence>
   }
 }
 
+void print(const std::vector<Estimator>& estimators, int samples) {
+  fmt::print("\n{:8} {:16} {:>10} {:>10} {:>11} {:>9} {:>8}  mean of {} drawn\n", "target",
+             "estimator", "exact", "mean", "bias", "std", "rows", samples);
+  for (const Estimator& e : estimators)
+    fmt::print("{:8} {:16} {:10.4f} {:10.4f} {:11.2e} {:9.4f} {:8.2f}  {:.4f}\n", e.target, e.name,
+               e.truth, e.mean, e.mean - e.truth, e.std, e.rows, e.sampled);
+}
+
 }  // namespace
 
 void add_exact_command(CLI::App& app) {
-  auto in = std::make_shared<std::string>();
-  auto json = std::make_shared<bool>(false);
+  struct Arguments {
+    std::string in;
+    int samples = 0;
+    uint64_t seed = 1;
+    bool json = false;
+  };
+  auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand(
       "exact",
       "Sequence-level divergences by enumeration, beside what step-wise training computes");
-  c->add_option("--in", *in,
+  c->add_option("--in", a->in,
                 "safetensors: F64 logits teacher and student [P,V] of all prefixes of length 0 to "
                 "L-1, by length, then lexicographic; tie [P] (optional; equal numbers share a row "
                 "of the student's parameters)")
       ->required();
-  c->add_flag("--json", *json, "One JSON object");
+  c->add_option("--estimators", a->samples,
+                "Also compare estimators, drawing so many sequences for each")
+      ->check(CLI::Range(1, 100'000'000));
+  c->add_option("--seed", a->seed, "Of the draws")->capture_default_str();
+  c->add_flag("--json", a->json, "One JSON object");
   c->footer("Example:  retort exact --in tests/references/exact.safetensors");
-  c->callback([in, json] {
-    SequenceTables t = load_sequence_tables(*in);
+  c->callback([a] {
+    SequenceTables t = load_sequence_tables(a->in);
     std::map<std::string, ExactDivergence> all;
+    std::vector<Estimator> estimators;
     try {
       all = exact_divergences(t);
+      if (a->samples) estimators = compare_estimators(t, all, a->samples, a->seed);
     } catch (const std::exception& e) {
-      throw std::runtime_error(*in + ": " + e.what());
+      throw std::runtime_error(a->in + ": " + e.what());
     }
-    if (*json)
-      fmt::print("{}\n", to_json(all).dump(2));
-    else
-      print(t, all);
+    if (a->json) {
+      fmt::print("{}\n", to_json(all, estimators).dump(2));
+      return;
+    }
+    print(t, all);
+    if (!estimators.empty()) print(estimators, a->samples);
   });
 }
 

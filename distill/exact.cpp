@@ -38,9 +38,11 @@ int length_of(int prefixes, int vocab) {
          fmt::format("{} prefixes over {} letters are not all those of length 0 to L-1 for any L; "
                      "store P = (V^L - 1)/(V - 1) rows, for L = {}: {}",
                      prefixes, vocab, std::max(length, 1), std::max(count, 1L)));
-  ENSURE(level <= kMostSequences,
-         fmt::format("{}^{} = {} sequences are too many to enumerate; shorten them, at most {} are",
-                     vocab, length, level, kMostSequences));
+  ENSURE(
+      level <= kMostSequences,
+      fmt::format("{}^{} = {} sequences, of which at most {} are enumerated; use fewer letters or "
+                  "shorter sequences",
+                  vocab, length, level, kMostSequences));
   return length;
 }
 

@@ -1,6 +1,6 @@
 // Exact sequence divergences against numbers enumerated elsewhere (tests/references/make_exact.py),
 // against each other, and on tables that are none.
-#include "distill/exact.h"
+#include "distill/estimators.h"
 
 #include <fmt/core.h>
 
@@ -145,4 +145,30 @@ TEST_CASE("tables that do not fit are one line: which tensor, and what to do") {
   save_safetensors(path, {{"teacher", good}, {"student", normal(8, 2)}});
   CHECK_THROWS_WITH(load_sequence_tables(path), Catch::StartsWith(path + ": teacher (7, 2)"));
   CHECK_THROWS_WITH(load_sequence_tables(scratch("absent")), Catch::Contains("absent"));
+}
+
+TEST_CASE("estimators' bias and spread equal enumeration elsewhere, and draws agree with both") {
+  TensorFile file = load_safetensors(kFile);
+  Json toys = Json::parse(file.metadata.at("estimators"));
+  for (const auto& [toy, want] : toys.items()) {
+    SequenceTables t = tables(file, toy);
+    const int samples = 20000;
+    std::vector<Estimator> got = compare_estimators(t, exact_divergences(t), samples, 1);
+    REQUIRE(got.size() == want.size());
+    for (size_t i = 0; i < got.size(); i++) {
+      const Estimator& e = got[i];
+      INFO(toy << " " << e.target << " " << e.name);
+      CHECK(e.target == want[i][0]);
+      CHECK(e.name == want[i][1]);
+      CHECK(e.mean == Approx(want[i][2].get<double>()).epsilon(1e-9).margin(1e-9));
+      CHECK(e.std == Approx(want[i][3].get<double>()).epsilon(1e-7).margin(1e-7));
+      bool unbiased =
+          e.name == "k1" || e.name == "k3" || e.name == "full vocabulary" || e.name == "sample";
+      if (unbiased) CHECK(e.mean == Approx(e.truth).epsilon(1e-9));
+      if (e.name == "top-k and tail")  // merging letters loses divergence
+        CHECK(e.mean <= e.truth * (1 + 1e-12));
+      if (e.name != "k3")  // its tails are too heavy for the normal law
+        CHECK(std::abs(e.sampled - e.mean) <= 5 * e.std / std::sqrt(samples) + 1e-9);
+    }
+  }
 }
