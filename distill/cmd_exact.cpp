@@ -41,12 +41,12 @@ void print(const SequenceTables& t, const std::map<std::string, ExactDivergence>
   fmt::print("{:18} {:>11} {:>11} {:>11}  {:>9} {:>10}\n", "divergence", "exact", "step-wise",
              "difference", "cosine", "norm ratio");
   auto line = [](const std::string& name, const ExactDivergence& d, double step) {
-    fmt::print("{:18} {:11.6f} {:11.6f} {:11.2e}  ", name, d.exact, step, step - d.exact);
+    fmt::print("{:18} {:11.6f} {:11.6f} {:11.2e}", name, d.exact, step, step - d.exact);
   };
   for (const char* name : {"kl", "rkl", "js", "tvd"}) {
     const ExactDivergence& d = all.at(name);
     line(name, d, d.stepwise);
-    fmt::print("{:>9} {:>10}\n", or_dash(d.grad_cosine), or_dash(d.grad_norm_ratio));
+    fmt::print("  {:>9} {:>10}\n", or_dash(d.grad_cosine), or_dash(d.grad_norm_ratio));
     if (d.stepwise_exact_mixture) {
       line("js, exact mixture", d, *d.stepwise_exact_mixture);
       fmt::print("\n");

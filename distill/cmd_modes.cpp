@@ -63,7 +63,7 @@ Json to_json(const ModesEnd& e) {
 }
 
 void line(const std::string& name, const ModesEnd& e, const std::string& counts) {
-  fmt::print("{:12} {:10.4f} {:10.3g} {:10.4f} {:10.4f} {:10.4f}  {}\n", name, e.mass[0], e.mass[1],
+  fmt::print("{:12} {:10.4f} {:10.3g} {:10.4f} {:10.4f} {:10.4f}{}\n", name, e.mass[0], e.mass[1],
              e.off_mode(), e.coverage_risk, e.likelihood_risk, counts);
 }
 
@@ -89,7 +89,8 @@ void compare(Arguments& a) {
     for (const ModesEnd& e : ends) count[size_t(e.outcome())]++;
     out[loss] = to_json(mean(ends));
     out[loss]["starts"] = {{"big", count[0]}, {"small", count[1]}, {"neither", count[2]}};
-    if (!a.json) line(loss, mean(ends), fmt::format("{} / {} / {}", count[0], count[1], count[2]));
+    if (!a.json)
+      line(loss, mean(ends), fmt::format("  {} / {} / {}", count[0], count[1], count[2]));
   }
   if (a.json) fmt::print("{}\n", out.dump(2));
 }

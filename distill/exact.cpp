@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numeric>
@@ -171,7 +172,8 @@ std::map<std::string, ExactDivergence> exact_divergences(const SequenceTables& t
     d.exact = exact.value, d.stepwise = step.value;
     bool same = out["kl"].exact < 1e-26;  // no log-ratio above 1e-13
     if (!same && !cancels(exact) && !cancels(step)) {
-      d.grad_cosine = dot(exact.grad, step.grad) / (norm(exact) * norm(step));
+      d.grad_cosine =
+          std::clamp(dot(exact.grad, step.grad) / (norm(exact) * norm(step)), -1.0, 1.0);
       d.grad_norm_ratio = norm(step) / norm(exact);
     }
     if (name == "js")

@@ -2,6 +2,7 @@
 // from the same starts, and bad options.
 #include "distill/modes.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -32,8 +33,7 @@ TEST_CASE("from stored starts each divergence ends where numpy's Adam does") {
   }
 }
 
-TEST_CASE(
-    "KL averages, RKL collapses on the big mode, JS on either, TVD is stuck from some starts") {
+TEST_CASE("KL averages, RKL collapses on the big mode, JS on either, TVD often on neither") {
   Tensor starts = modes_starts(20, 6, 1);
   for (const ModesEnd& e : modes("kl", starts)) CHECK(e.off_mode() > 0.9);
   CHECK(outcomes(modes("rkl", starts))[0] >= 19);
@@ -41,7 +41,10 @@ TEST_CASE(
   CHECK(js[0] > 0);
   CHECK(js[1] > 0);
   CHECK(js[2] == 0);
-  CHECK(outcomes(modes("tvd", starts))[2] >= 4);
+  std::vector<ModesEnd> tvd = modes("tvd", starts);
+  CHECK(outcomes(tvd)[2] >= 4);
+  for (const ModesEnd& e : tvd)  // a mode gets the teacher's weight, which may be below a half
+    CHECK(std::max(e.mass[0] / 0.55, e.mass[1] / 0.40) == Approx(1).margin(0.15));
 }
 
 TEST_CASE("modes: risks are cross-entropies, starts do not depend on each other") {
