@@ -23,7 +23,7 @@ struct Arguments {
   bool json = false;
 };
 
-/// Starts (N, L) from a file: its tensor "starts", or the only one it has.
+// Starts (N, L) from a file: its tensor "starts", or the only one it has.
 Tensor load_starts(const std::string& path, int length) {
   TensorFile file = load_safetensors(path);
   auto found = file.tensors.find("starts");
@@ -42,7 +42,7 @@ Tensor load_starts(const std::string& path, int length) {
   return t;
 }
 
-/// Means over the starts.
+// Means over the starts.
 ModesEnd mean(const std::vector<ModesEnd>& ends) {
   ModesEnd m;
   for (const ModesEnd& e : ends) {

@@ -19,7 +19,7 @@ struct Comparison {
   uint64_t seed;
   std::vector<Estimator> out;
 
-  /// A number of each sequence: x of a node and its letter k = V node + v leads to f(x, k).
+  // A number of each sequence: x of a node and its letter k = V node + v leads to f(x, k).
   template <class F>
   Numbers along(double start, F f) const {
     Numbers node = {start};
@@ -33,7 +33,7 @@ struct Comparison {
     return along(0, [&](double x, size_t k) { return x + of_prefix[k / size_t(V)]; });
   }
 
-  /// The sequence that draw `i` of these rows gives.
+  // The sequence that draw `i` of these rows gives.
   size_t draw(const Numbers& rows, int i) const {
     size_t node = 0;
     for (int t = 0; t < L; t++) {
@@ -46,7 +46,7 @@ struct Comparison {
     return node - P;
   }
 
-  /// Adds the estimator that is f(y) of a sequence y drawn from `rows`, with these weights.
+  // Adds the estimator that is f(y) of a sequence y drawn from `rows`, with these weights.
   void add(const char* target, const char* name, double truth, const Numbers& rows,
            const Numbers& f, double read) {
     Numbers weight = products(rows);
@@ -62,7 +62,7 @@ struct Comparison {
   }
 };
 
-/// Letters of a row, the likeliest first; of equals the lower first.
+// Letters of a row, the likeliest first; of equals the lower first.
 std::vector<size_t> ranked(const double* row, size_t V) {
   std::vector<size_t> order(V);
   std::iota(order.begin(), order.end(), 0);
@@ -70,7 +70,7 @@ std::vector<size_t> ranked(const double* row, size_t V) {
   return order;
 }
 
-/// Rows cut to the fewest likeliest letters with this share, renormalised (Holtzman et al. 2020).
+// Rows cut to the fewest likeliest letters with this share, renormalised (Holtzman et al. 2020).
 Numbers top_p(const Numbers& rows, size_t V, double share) {
   Numbers out(rows.size(), 0);
   for (size_t o = 0; o < rows.size(); o += V) {
@@ -85,8 +85,8 @@ Numbers top_p(const Numbers& rows, size_t V, double share) {
 
 double term(double a, double b) { return a > 0 ? a * std::log(a / b) : 0; }
 
-/// Of each row: sum of a log a/b over the k letters that are likeliest in `by`; with `tail`, the
-/// other letters are one more.
+// Of each row: sum of a log a/b over the k letters that are likeliest in `by`; with `tail`, the
+// other letters are one more.
 Numbers top_k(const Numbers& by, const Numbers& a, const Numbers& b, size_t V, size_t k,
               bool tail) {
   Numbers out;
@@ -102,7 +102,7 @@ Numbers top_k(const Numbers& by, const Numbers& a, const Numbers& b, size_t V, s
   return out;
 }
 
-/// All mass on one sequence.
+// All mass on one sequence.
 Numbers only(const Comparison& c, size_t sequence) {
   Numbers rows(c.P * size_t(c.V), 0);
   for (size_t node = c.P + sequence; node > 0; node = (node - 1) / size_t(c.V)) rows[node - 1] = 1;

@@ -13,7 +13,7 @@
 namespace retort {
 namespace {
 
-/// Logits f64 (P, V), finite.
+// Logits f64 (P, V), finite.
 void check_logits(const char* name, const Tensor& x) {
   ENSURE(x.defined(),
          fmt::format("no tensor \"{}\"; store F64 logits [P,V] under this name", name));
@@ -30,7 +30,7 @@ void check_logits(const char* name, const Tensor& x) {
                     name, i / size_t(x.cols()), i % size_t(x.cols()), v[i]));
 }
 
-/// L of P = (V^L - 1)/(V - 1).
+// L of P = (V^L - 1)/(V - 1).
 int length_of(int prefixes, int vocab) {
   long count = 0, level = 1;  // prefixes shorter than `length`, of this length
   int length = 0;
@@ -47,7 +47,7 @@ int length_of(int prefixes, int vocab) {
   return length;
 }
 
-/// (P): the number of each prefix's row among the distinct ones, in order of appearance.
+// (P): the number of each prefix's row among the distinct ones, in order of appearance.
 std::vector<int> rows_of(const Tensor& tie, const Tensor& student, std::vector<double>& distinct) {
   int P = student.dim(0), V = student.dim(1);
   ENSURE(!tie.defined() || (tie.dtype == Dtype::i32 && tie.shape == Shape{P}),
@@ -69,8 +69,8 @@ std::vector<int> rows_of(const Tensor& tie, const Tensor& student, std::vector<d
   return row;
 }
 
-/// log-probabilities of all V^L sequences from the logits of all prefixes (P, V): level by level,
-/// log P(y_<=t) = log P(y_<t) + log p(y_t | y_<t). Differentiable.
+// log-probabilities of all V^L sequences from the logits of all prefixes (P, V): level by level,
+// log P(y_<=t) = log P(y_<t) + log p(y_t | y_<t). Differentiable.
 Tensor sequence_log_probs(const Tensor& logits) {
   Tensor rows = log_softmax(logits), level = Tensor::zeros({1}, Dtype::f64);
   for (int begin = 0; begin < logits.dim(0);) {
@@ -81,8 +81,8 @@ Tensor sequence_log_probs(const Tensor& logits) {
   return level;
 }
 
-/// The step-wise loss of a divergence; P and Q (P) weigh the prefixes. `mixture`: as in
-/// DivergenceOptions, of js.
+// The step-wise loss of a divergence; P and Q (P) weigh the prefixes. `mixture`: as in
+// DivergenceOptions, of js.
 Tensor stepwise(const std::string& name, const Tensor& teacher, const Tensor& student,
                 const Tensor& P, const Tensor& Q, const Tensor& mixture = {}) {
   DivergenceOptions options;
@@ -96,7 +96,7 @@ Tensor stepwise(const std::string& name, const Tensor& teacher, const Tensor& st
   return scale(expect(P, "tvd") + expect(Q, "tvd"), 0.5);
 }
 
-/// A value with its gradient in the distinct rows, and the sum of what was added up in that.
+// A value with its gradient in the distinct rows, and the sum of what was added up in that.
 struct Derivative {
   double value;
   std::vector<double> grad;

@@ -23,7 +23,7 @@ void check(const ModesOptions& o) {
 
 int sequences(const ModesOptions& o) { return 1 << o.length; }
 
-/// log P of all sequences (1, S); A^L comes first, B^L last.
+// log P of all sequences (1, S); A^L comes first, B^L last.
 Tensor teacher_log_probs(const ModesOptions& o) {
   int S = sequences(o);
   std::vector<double> p(size_t(S), (1 - o.weights[0] - o.weights[1]) / S);
@@ -31,7 +31,7 @@ Tensor teacher_log_probs(const ModesOptions& o) {
   return log(Tensor::from(p, {1, S}, Dtype::f64));
 }
 
-/// Which letters a sequence has, (2 L, S): row 2 t + v is 1 where letter t is v.
+// Which letters a sequence has, (2 L, S): row 2 t + v is 1 where letter t is v.
 Tensor letters(const ModesOptions& o) {
   int S = sequences(o), L = o.length;
   std::vector<double> one(size_t(2 * L) * size_t(S), 0);
@@ -41,8 +41,8 @@ Tensor letters(const ModesOptions& o) {
   return Tensor::from(one, {2 * L, S}, Dtype::f64);
 }
 
-/// log Q of all sequences (N, S) for theta (N, L): log Q(y) = sum_t log q_t(y_t), with letter
-/// logits (0, theta_t).
+// log Q of all sequences (N, S) for theta (N, L): log Q(y) = sum_t log q_t(y_t), with letter
+// logits (0, theta_t).
 Tensor student_log_probs(const Tensor& theta, const Tensor& letters) {
   int N = theta.dim(0), L = theta.dim(1);
   Tensor z = reshape(theta, {N, L, 1});
@@ -50,7 +50,7 @@ Tensor student_log_probs(const Tensor& theta, const Tensor& letters) {
   return matmul(reshape(rows, {N, 2 * L}), letters);
 }
 
-/// -sum_y P(y) log Q(y).
+// -sum_y P(y) log Q(y).
 double cross_entropy(const Tensor& log_p, const Tensor& log_q) {
   return -sum(exp(log_p) * log_q).item();
 }
