@@ -62,6 +62,8 @@ int main(int argc, char** argv) {
   retort::add_score_command(app);
   retort::add_loss_command(app);
   retort::add_gradcheck_command(app);
+  retort::add_exact_command(app);
+  retort::add_modes_command(app);
   if (is_unknown_command(app, argc, argv)) return 2;
   try {
     app.parse(argc, argv);

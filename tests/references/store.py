@@ -1,12 +1,11 @@
-"""Writes a safetensors file of torch tensors with names in order, so that the same numbers always
-give the same bytes (the safetensors package orders metadata as it happens to hash)."""
+"""Writes a safetensors file of torch tensors or numpy arrays with names in order, so that the same
+numbers always give the same bytes (the safetensors package orders metadata as it happens to
+hash)."""
 import json
 import os
 import pathlib
 
-import torch
-
-TYPES = {torch.float32: "F32", torch.float64: "F64", torch.int32: "I32"}
+TYPES = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64"}
 
 
 def save(name, tensors, metadata):
@@ -14,8 +13,9 @@ def save(name, tensors, metadata):
     metadata = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     header, data = {"__metadata__": metadata}, b""
     for key, x in sorted(tensors.items()):
-        raw = x.detach().contiguous().numpy().tobytes()
-        header[key] = {"dtype": TYPES[x.dtype], "shape": list(x.shape),
+        x = x.detach().numpy() if hasattr(x, "detach") else x
+        raw = x.tobytes()
+        header[key] = {"dtype": TYPES[str(x.dtype)], "shape": list(x.shape),
                        "data_offsets": [len(data), len(data) + len(raw)]}
         data += raw
     text = json.dumps(header, separators=(",", ":")).encode()

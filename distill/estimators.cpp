@@ -1,0 +1,157 @@
+#include "distill/estimators.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "engine/ops.h"
+#include "losses/divergence.h"
+
+namespace retort {
+namespace {
+
+using Numbers = std::vector<double>;
+
+struct Comparison {
+  int V, L;
+  size_t P;  // prefixes
+  int samples;
+  uint64_t seed;
+  std::vector<Estimator> out;
+
+  // A number of each sequence: x of a node and its letter k = V node + v leads to f(x, k).
+  template <class F>
+  Numbers along(double start, F f) const {
+    Numbers node = {start};
+    for (size_t k = 0; k < P * size_t(V); k++) node.push_back(f(node[k / size_t(V)], k));
+    return {node.begin() + long(P), node.end()};
+  }
+  Numbers products(const Numbers& rows) const {
+    return along(1, [&](double x, size_t k) { return x * rows[k]; });
+  }
+  Numbers sums(const Numbers& of_prefix) const {
+    return along(0, [&](double x, size_t k) { return x + of_prefix[k / size_t(V)]; });
+  }
+
+  // The sequence that draw `i` of these rows gives.
+  size_t draw(const Numbers& rows, int i) const {
+    size_t node = 0;
+    for (int t = 0; t < L; t++) {
+      double u = uniform({seed}, uint32_t(i), uint32_t(t)), sum = 0;
+      size_t next = 0;
+      for (size_t v = 0, k = node * size_t(V); v < size_t(V) && (next == 0 || sum <= u); v++, k++)
+        if (rows[k] > 0) sum += rows[k], next = k + 1;
+      node = next;
+    }
+    return node - P;
+  }
+
+  // Adds the estimator that is f(y) of a sequence y drawn from `rows`, with these weights.
+  void add(const char* target, const char* name, double truth, const Numbers& rows,
+           const Numbers& f, double read) {
+    Numbers weight = products(rows);
+    Estimator e{target, name, truth, 0, 0, read, 0};
+    double square = 0;
+    for (size_t s = 0; s < f.size(); s++)
+      if (weight[s] > 0) e.mean += weight[s] * f[s];
+    for (size_t s = 0; s < f.size(); s++)
+      if (weight[s] > 0) square += weight[s] * (f[s] - e.mean) * (f[s] - e.mean);
+    e.std = std::sqrt(square);
+    for (int i = 0; i < samples; i++) e.sampled += f[draw(rows, i)] / samples;
+    out.push_back(e);
+  }
+};
+
+// Letters of a row, the likeliest first; of equals the lower first.
+std::vector<size_t> ranked(const double* row, size_t V) {
+  std::vector<size_t> order(V);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return row[a] > row[b]; });
+  return order;
+}
+
+// Rows cut to the fewest likeliest letters with this share, renormalised (Holtzman et al. 2020).
+Numbers top_p(const Numbers& rows, size_t V, double share) {
+  Numbers out(rows.size(), 0);
+  for (size_t o = 0; o < rows.size(); o += V) {
+    std::vector<size_t> order = ranked(&rows[o], V);
+    double sum = 0;
+    size_t kept = 0;
+    while (kept < V && sum < share) sum += rows[o + order[kept++]];
+    for (size_t i = 0; i < kept; i++) out[o + order[i]] = rows[o + order[i]] / sum;
+  }
+  return out;
+}
+
+double term(double a, double b) { return a > 0 ? a * std::log(a / b) : 0; }
+
+// Of each row: sum of a log a/b over the k letters that are likeliest in `by`; with `tail`, the
+// other letters are one more.
+Numbers top_k(const Numbers& by, const Numbers& a, const Numbers& b, size_t V, size_t k,
+              bool tail) {
+  Numbers out;
+  for (size_t o = 0; o < a.size(); o += V) {
+    std::vector<size_t> order = ranked(&by[o], V);
+    double sum = 0, rest_a = 0, rest_b = 0;
+    for (size_t i = 0; i < V; i++) {
+      double x = a[o + order[i]], y = b[o + order[i]];
+      i < k ? sum += term(x, y) : (rest_a += x, rest_b += y);
+    }
+    out.push_back(sum + (tail ? term(rest_a, rest_b) : 0));
+  }
+  return out;
+}
+
+// All mass on one sequence.
+Numbers only(const Comparison& c, size_t sequence) {
+  Numbers rows(c.P * size_t(c.V), 0);
+  for (size_t node = c.P + sequence; node > 0; node = (node - 1) / size_t(c.V)) rows[node - 1] = 1;
+  return rows;
+}
+
+}  // namespace
+
+std::vector<Estimator> compare_estimators(const SequenceTables& t,
+                                          const std::map<std::string, ExactDivergence>& exact,
+                                          int samples, uint64_t seed) {
+  Tensor student = embedding(t.student, Tensor::from(t.row, {t.prefixes()}));
+  size_t V = size_t(t.vocab), k = V / 2, P = t.row.size();
+  Comparison c{t.vocab, t.length, P, samples, seed, {}};
+  Numbers p = softmax(t.teacher).values(), q = softmax(student).values();
+  Numbers log_P = node_log_probs(t.teacher), log_Q = node_log_probs(student), nll;
+  log_P.erase(log_P.begin(), log_P.begin() + long(P));
+  log_Q.erase(log_Q.begin(), log_Q.begin() + long(P));
+  double L = t.length, read = L / double(V);  // a letter a position
+  for (const char* target : {"kl", "rkl"}) {
+    bool forward = target == std::string("kl");
+    const Numbers &from = forward ? p : q, &other = forward ? q : p;
+    Numbers full = c.sums(divergence(parse_divergence(target), t.teacher, student).values());
+    Numbers k1, k2, k3;
+    for (size_t s = 0; s < log_P.size(); s++) {
+      double x = forward ? log_P[s] - log_Q[s] : log_Q[s] - log_P[s];
+      k1.push_back(x), k2.push_back(x * x / 2), k3.push_back(std::expm1(-x) + x);
+    }
+    auto add = [&](const char* name, const Numbers& rows, const Numbers& f, double cost) {
+      c.add(target, name, exact.at(target).exact, rows, f, cost);
+    };
+    add("k1", from, k1, read);
+    add("k2", from, k2, read);
+    add("k3", from, k3, read);
+    add("full vocabulary", from, full, L);
+    add("top-p 0.9", top_p(from, V, 0.9), full, L);
+    add("top-p 0.5", top_p(from, V, 0.5), full, L);
+    add("top-k", from, c.sums(top_k(p, from, other, V, k, false)), read * double(k));
+    add("top-k and tail", from, c.sums(top_k(p, from, other, V, k, true)), read * double(k + 1));
+  }
+  double cross_entropy = 0;
+  for (size_t s = 0; s < log_Q.size(); s++) {
+    nll.push_back(-log_Q[s]);
+    cross_entropy += std::exp(log_P[s]) * nll[s];
+  }
+  size_t mode = size_t(std::max_element(log_P.begin(), log_P.end()) - log_P.begin());
+  c.add("seqkd", "sample", cross_entropy, p, nll, 0);
+  c.add("seqkd", "mode", cross_entropy, only(c, mode), nll, 0);
+  return c.out;
+}
+
+}  // namespace retort
