@@ -1,4 +1,4 @@
-"""What the scripts behind data/get share: one-line errors, folders that appear whole, apt's lists."""
+"""What data/get's scripts share: errors in one line, folders that appear whole, apt's lists."""
 import hashlib
 import os
 import pathlib
@@ -28,7 +28,8 @@ def main(call):
 def build(name, folder, files, make):
     """Makes folder/name, which holds `files` and more, unless it is there; whole or not at all.
 
-    make(work, result) fills the folder `result`, may use the folder `work`, and returns lines to print.
+    make(work, result) fills the folder `result`, may use the folder `work`, and returns lines to
+    print.
     """
     target = pathlib.Path(folder) / name
     if all((target / file).exists() for file in files):
@@ -72,8 +73,8 @@ def first_error(done):
 
 
 def with_package_lists(work, tools, languages, attempt):
-    """What attempt(options of apt) gives by the system's package lists or, where it gives a line that
-    says why not, by private ones fetched into the folder `work`."""
+    """What attempt(options of apt) gives by the system's package lists or, where it gives a line
+    that says why not, by private ones fetched into the folder `work`."""
     for tool in tools:
         if not shutil.which(tool):
             raise Failure(f"{tool} not found: this set is made from Debian's packages; run this on "

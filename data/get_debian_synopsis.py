@@ -20,11 +20,11 @@ README = """Debian synopses
 ===============
 `train.jsonl.gz`, `valid.jsonl.gz`, `test.jsonl.gz`: a JSON object a line, {{"id", "document",
 "summary", "section"}}: a package, its long description on one line ({low} to {high} words), its
-one-line synopsis, its archive section. The format is that of XSum (`data.format = "xsum"`). Of equal
-descriptions the first by package name is kept; packages of one source are in the same part. Made by
-`data/get {name}` from the package lists of the sources in /etc/apt/sources.list; each description is
-under its package's licence (/usr/share/doc/PACKAGE/copyright once the package is installed). These
-are package blurbs: no score on them compares to one on news.
+one-line synopsis, its archive section. The format is that of XSum (`data.format = "xsum"`). Of
+equal descriptions the first by package name is kept; packages of one source are in the same part.
+Made by `data/get {name}` from the package lists of the sources in /etc/apt/sources.list; each
+description is under its package's licence (/usr/share/doc/PACKAGE/copyright once the package is
+installed). These are package blurbs: no score on them compares to one on news.
 
 {report}
 """
@@ -59,7 +59,8 @@ def read_lists(options, work):
     for path in files["Translations"]:
         if re.search(r"Translation-en(\.\w+)?$", path):
             for fields in stanzas(path, work):
-                texts[fields["Package"], fields.get("Description-md5")] = fields.get("Description-en")
+                key = fields["Package"], fields.get("Description-md5")
+                texts[key] = fields.get("Description-en")
     if not texts:
         return "apt's lists hold no English descriptions"
     packages = {}

@@ -45,10 +45,11 @@ def fetch(address, path):
     except urllib.error.HTTPError as error:
         raise Failure(f"{address}: the server says {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
-        raise Failure(f"{address}: cannot be reached ({error.reason}); is there a network connection?"
-                      ) from error
+        raise Failure(f"{address}: cannot be reached ({error.reason}); "
+                      "is there a network connection?") from error
     except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        raise Failure(f"{address}: broke off after {size} bytes ({error}); call it again") from error
+        raise Failure(f"{address}: broke off after {size} bytes ({error}); "
+                      "call it again") from error
     if expected and size != int(expected):
         raise Failure(f"{address}: broke off after {size} of {expected} bytes; call it again")
     return digest.hexdigest(), size
@@ -129,7 +130,7 @@ AROUND = {"Share this with", "Email", "Facebook", "Messenger", "Twitter", "Pinte
 
 
 def xsum(work, result):
-    """JSONL {id, document, summary}: first sentence and rest of each article, split as published."""
+    """JSONL {id, document, summary}: rest and first sentence of the articles, split as published."""
     splits = json.loads((work / "XSum-TRAINING-DEV-TEST-SPLIT-90-5-5.json").read_bytes())
     names = {"train": "train", "validation": "valid", "test": "test"}
     part = {article: names[split] for split, articles in splits.items() for article in articles}

@@ -53,6 +53,7 @@ std::vector<Example> read_json(const std::string& path, const std::string& text,
     Example example;
     example.line = file.lines.at(number);
     try {
+      if (entry.at("tripleset").empty()) throw std::length_error("");
       for (const auto& triple : entry.at("tripleset")) {
         if (triple.size() != 3) throw std::length_error("");
         add_triple(example.source, triple.at(0), triple.at(1), triple.at(2), split_names);

@@ -74,7 +74,8 @@ struct Server {
     for (int i = 0; i < 100 && !std::filesystem::exists(files.folder + "port"); i++)
       if (std::system("sleep 0.1") != 0) break;
     std::vector<std::string> port = read_lines(files.folder + "port");
-    mirror = "RETORT_MIRROR=http://127.0.0.1:" + port.at(0), pid = std::stoi(port.at(1));
+    mirror = "no_proxy=127.0.0.1 RETORT_MIRROR=http://127.0.0.1:" + port.at(0),
+    pid = std::stoi(port.at(1));
   }
   ~Server() { stop(); }
   void stop() {

@@ -125,13 +125,14 @@ TEST_CASE("formats: what is wrong with triples is said with its line") {
   CHECK_THAT(failure("dart", json.substr(0, json.size() - 20)),
              Contains("bad:6: the file ends in the middle; an array of {\"tripleset\""));
   CHECK_THAT(failure("dart", "[\n{\"tripleset\"\n 7}]"), Contains("bad:3: not JSON; an array of"));
-  CHECK_THAT(failure("dart", "[\n{\"tripleset\": [], \"annotations\": []}\n]"),
+  CHECK_THAT(failure("dart", "[\n{\"tripleset\": [[\"a\", \"b\", \"c\"]], \"annotations\": []}\n]"),
              Contains("bad:2: entry 0 has no references"));
   for (const char* shape :
        {"7", "[7]", "{\"annotations\": []}",
         "{\"tripleset\": [[\"a\", \"b\"]], \"annotations\": []}",
         "{\"tripleset\": [[\"a\", \"b\", 7]], \"annotations\": []}",
-        "{\"tripleset\": [], \"annotations\": [{\"text\": 7}]}", "{\"tripleset\": []}"})
+        "{\"tripleset\": [[\"a\", \"b\", \"c\"]], \"annotations\": [{\"text\": 7}]}",
+        "{\"tripleset\": [], \"annotations\": [{\"text\": \"a\"}]}", "{\"tripleset\": []}"})
     CHECK_THAT(failure("dart", "[\n" + std::string(shape) + "]"),
                Contains("bad:2: entry 0 has another shape; an array of"));
   CHECK_THAT(failure("dart", "[]"), Contains("bad: the file is empty, examples were expected"));
