@@ -154,9 +154,10 @@ NextRecord text_records(const ReadOptions& options) {
   };
 }
 
-NextRecord xsum_records(ReadOptions options) {
-  options.source = {"document"}, options.target = "summary";
-  return jsonl_records(options);
+NextRecord xsum_records(const ReadOptions& options) {
+  ReadOptions fields = options;
+  fields.source = {"document"}, fields.target = "summary";
+  return jsonl_records(fields);
 }
 
 struct Format {
@@ -172,7 +173,7 @@ const std::vector<std::pair<std::string, Format>>& formats() {
       {"text", {1, text_records}},
       {"dart", {1, dart_records}},
       {"webnlg", {1, webnlg_records}},
-      {"xsum", {1, [](const ReadOptions& options) { return xsum_records(options); }}},
+      {"xsum", {1, xsum_records}},
       {"wmt_sgm", {2, sgm_records}},
       {"commonsense_dialogues", {1, dialogue_records}}};
   return all;

@@ -12,7 +12,8 @@
 namespace retort {
 namespace {
 
-bool is_lower(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+// After one of these a capital begins a word.
+bool is_small(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 
 // The words of a name: "Abilene,_Texas" is "Abilene, Texas", "isPartOf" (a relation) "is Part Of",
@@ -22,7 +23,7 @@ std::string split_name(std::string name, bool camel_case) {
     name = name.substr(1, name.size() - 2);
   std::string words;
   for (size_t i = 0; i < name.size(); i++) {
-    if (camel_case && i > 0 && is_lower(name[i - 1]) && is_upper(name[i])) words += ' ';
+    if (camel_case && i > 0 && is_small(name[i - 1]) && is_upper(name[i])) words += ' ';
     char c = name[i] == '_' ? ' ' : name[i];
     if (c != ' ' || !words.ends_with(' ')) words += c;
   }
