@@ -14,10 +14,10 @@ MAKEFLAGS += -j$(shell nproc)
 
 CXXFLAGS += -std=c++20 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast
 CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
-LDLIBS   = -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash
+LDLIBS   = -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash -lpugixml
 
 PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
-           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev python3 libboost-context-dev
+           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev libpugixml-dev python3 libboost-context-dev
 
 ROOMS = kernels engine losses models data distill
 ALL   = $(filter-out distill/main.cpp,$(wildcard $(ROOMS:%=%/*.cpp)))
@@ -138,7 +138,8 @@ simt-check: deps $(BUILD)/simt/tests/run simt-test $(BUILD)/asan/tests/run $(BUI
 	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1; for s in $(SEEDS); do \
 	  echo "SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/simt/tests/run "[cuda][small]" || exit 1; done
 	OMP_NUM_THREADS=1 SIMT_MULTIPROCESSORS=14 $(BUILD)/simt/tests/run "long rows agree with float64"
-	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1; for b in asan tsan; do for s in 0 $(SEEDS); do \
+	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1 ASAN_OPTIONS=allocator_may_return_null=1 \
+	  TSAN_OPTIONS=allocator_may_return_null=1; for b in asan tsan; do for s in 0 $(SEEDS); do \
 	  echo "$$b, SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/$$b/tests/run "[cuda][small]" || exit 1; done; done
 
 data/sets/l10n-en-ro: | deps

@@ -71,6 +71,21 @@ void check_segments(const char* metric, const std::vector<std::string>& hypothes
                       hypotheses.size(), references[r].size(), r + 1));
 }
 
+std::vector<std::string> references_of(const std::vector<std::vector<std::string>>& references,
+                                       size_t i) {
+  std::vector<std::string> present;
+  for (auto& set : references)
+    if (!set[i].empty()) present.push_back(set[i]);
+  return present.empty() ? std::vector{references[0][i]} : present;
+}
+
+std::string reference_count(const std::vector<std::vector<std::string>>& references) {
+  size_t count = references_of(references, 0).size();
+  for (size_t i = 1; i < references[0].size(); i++)
+    if (references_of(references, i).size() != count) return "var";
+  return std::to_string(count);
+}
+
 std::vector<std::string> tokenize_13a(const std::string& segment) {
   std::string text = " " + segment + " ";
   replace_all(text, "<skipped>", "");
@@ -99,7 +114,7 @@ Bleu bleu(const std::vector<std::string>& hypotheses,
   for (size_t i = 0; i < hypotheses.size(); i++) {
     std::u32string hypothesis = numbered(hypotheses[i], table);
     std::vector<std::u32string> refs;
-    for (auto& set : references) refs.push_back(numbered(set[i], table));
+    for (auto& text : references_of(references, i)) refs.push_back(numbered(text, table));
 
     long length = hypothesis.size(), closest = refs[0].size();
     for (auto& ref : refs) {
@@ -119,7 +134,7 @@ Bleu bleu(const std::vector<std::string>& hypotheses,
   double c = result.hypothesis_length, r = result.reference_length;
   result.brevity_penalty = c >= r ? 1 : c > 0 ? std::exp(1 - r / c) : 0;
   result.signature = fmt::format("nrefs:{}|case:mixed|eff:no|tok:13a|smooth:exp|version:retort-{}",
-                                 references.size(), RETORT_VERSION);
+                                 reference_count(references), RETORT_VERSION);
   if (result.matches == std::array<long, 4>{}) return result;
   double log_sum = 0, smooth = 1;
   for (int n = 0; n < 4 && result.totals[n] > 0; n++) {

@@ -17,7 +17,8 @@ struct Bleu {
   std::string signature;  ///< "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:retort-0.1.0"
 };
 
-/// BLEU of hypotheses against one or more sets of references, `references[r][i]` for hypothesis i.
+/// BLEU of hypotheses against one or more sets of references, `references[r][i]` for hypothesis i;
+/// an empty one is left out where the segment has others (sacreBLEU's None).
 /// Throws std::invalid_argument when there is no segment or reference, or the numbers of segments
 /// differ.
 Bleu bleu(const std::vector<std::string>& hypotheses,

@@ -64,8 +64,8 @@ Chrf chrf(const std::vector<std::string>& hypotheses,
     std::u32string hypothesis = without_space(hypotheses[i]);
     Counts best;
     double best_score = -1;
-    for (auto& set : references) {
-      Counts counts = count(hypothesis, without_space(set[i]));
+    for (auto& text : references_of(references, i)) {
+      Counts counts = count(hypothesis, without_space(text));
       double score = f_score(counts);
       if (score > best_score) best = counts, best_score = score;
     }
@@ -77,7 +77,7 @@ Chrf chrf(const std::vector<std::string>& hypotheses,
   }
   return {f_score(total),
           fmt::format("nrefs:{}|case:mixed|eff:yes|nc:6|nw:0|space:no|version:retort-{}",
-                      references.size(), RETORT_VERSION)};
+                      reference_count(references), RETORT_VERSION)};
 }
 
 }  // namespace retort

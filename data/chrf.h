@@ -15,6 +15,7 @@ struct Chrf {
 };
 
 /// chrF2 of hypotheses against one or more sets of references, `references[r][i]` for hypothesis i;
+/// an empty one is left out where the segment has others (sacreBLEU's None);
 /// of several references of a segment the one of the highest segment score counts. Throws
 /// std::invalid_argument when there is no segment or reference, or the numbers of segments differ.
 Chrf chrf(const std::vector<std::string>& hypotheses,

@@ -4,18 +4,15 @@ Called by data/get with the folder to write to; standard library only. The packa
 apt-get, which checks their signatures, and are never installed.
 """
 import collections
-import hashlib
-import os
 import pathlib
 import re
-import shutil
-import signal
 import struct
 import subprocess
 import sys
 import tarfile
-import tempfile
 import unicodedata
+
+from get_common import Failure, build, first_error, main, number, part_of, run, with_package_lists
 
 NAME = "l10n-en-ro"
 LIMIT = 60_000_000  # bytes to download at most; later packages are left out first
@@ -39,16 +36,7 @@ running text.
 """
 
 
-class Failure(Exception):
-    """What stops the script, in one line."""
-
-
 # ---- the packages ----
-
-
-def run(command, folder):
-    environment = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run(command, cwd=folder, text=True, capture_output=True, env=environment)
 
 
 def package_versions(options, folder):
@@ -80,37 +68,6 @@ def download(options, folder):
     wanted = [f"{name}={version}" for name, version in chosen.items()]
     done = run(["apt-get", *options, "-q", "download", *wanted], folder)
     return chosen if done.returncode == 0 else "apt-get download: " + first_error(done)
-
-
-def first_error(done):
-    errors = re.findall(r"^[EW]: (.*)", done.stderr, re.M)
-    return errors[0].strip() if errors else f"exit status {done.returncode}"
-
-
-def obtain(folder):
-    """Downloads by the system's package lists or, where they are missing or old, by private ones."""
-    for tool in ("apt-get", "apt-cache", "dpkg-deb"):
-        if not shutil.which(tool):
-            raise Failure(f"{tool} not found: the strings come from Debian packages; run this on "
-                          f"Debian, or copy a folder {NAME} made there")
-    options = ["-o", "APT::Sandbox::User=root"]  # the user _apt need not be able to read the folder
-    result = download(options, folder)
-    if isinstance(result, dict):
-        return result
-    print(f"{result}; fetching package lists", flush=True)
-    state = os.path.join(folder, "apt")
-    os.makedirs(os.path.join(state, "lists", "partial"))
-    os.makedirs(os.path.join(state, "cache", "archives", "partial"))
-    options += ["-o", f"Dir::State={state}", "-o", f"Dir::State::lists={state}/lists",
-                "-o", "Dir::State::status=/var/lib/dpkg/status", "-o", f"Dir::Cache={state}/cache",
-                "-o", "Acquire::Languages=none"]
-    update = run(["apt-get", *options, "-q", "update"], folder)
-    result = download(options, folder)
-    if isinstance(result, dict):
-        return result
-    if update.returncode or update.stderr:
-        result = "apt-get update: " + first_error(update)
-    raise Failure(f"{result}; is there a network connection, and Debian in /etc/apt/sources.list?")
 
 
 # ---- the catalogues ----
@@ -224,15 +181,9 @@ def choose(pairs):
 def split(chosen):
     """{part: pairs}. Strings that differ in case, punctuation or digits only go to the same part."""
     parts = {"train": [], "valid": [], "test": []}
-
-    def number(text):
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-
     for english, romanian in sorted(chosen.items(), key=lambda pair: number(pair[0])):
         bare = "".join(c for c in english.lower() if c.isalpha() or c == " ").strip()
-        share = number(bare) % 1000
-        part = "test" if share < 25 else "valid" if share < 50 else "train"
-        parts[part].append((english, romanian))
+        parts[part_of(bare)].append((english, romanian))
     return parts
 
 
@@ -248,41 +199,25 @@ def report_of(parts, dropped):
     return lines
 
 
-def main(folder):
-    target = pathlib.Path(folder) / NAME
-    if all((target / name).is_file() for name in ("train.tsv", "valid.tsv", "test.tsv", "README.md")):
-        print(f"{target} is there already")
-        return
-    if target.exists():
-        raise Failure(f"{target} exists but is not complete; move it away first")
-    os.makedirs(folder, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{NAME}.", dir=folder) as work:
-        versions = obtain(work)
+def make(work, result):
+    try:
+        versions = with_package_lists(work, ("apt-get", "apt-cache", "dpkg-deb"), "none",
+                                      lambda options: download(options, work))
         chosen, dropped = choose(read_packages(work))
-        if not chosen:
-            raise Failure("the packages hold no Romanian catalogue that could be used")
-        parts = split(chosen)
-        report = report_of(parts, dropped)
-        result = pathlib.Path(work) / NAME
-        result.mkdir()
-        for part, pairs in parts.items():
-            text = "".join(f"{english}\t{romanian}\n" for english, romanian in pairs)
-            (result / f"{part}.tsv").write_text(text, encoding="utf-8")
-        packages = "\n".join(f"- {name} {version}" for name, version in versions.items())
-        readme = README.format(name=NAME, packages=packages, report="\n".join(report))
-        (result / "README.md").write_text(readme, encoding="utf-8")
-        os.sync()
-        os.rename(result, target)
-        os.chmod(target, 0o755)
-        print("\n".join(report))
-        print(f"written to {target}")
+    except (tarfile.TarError, struct.error) as error:
+        raise Failure(f"a package or catalogue is damaged: {error}") from error
+    if not chosen:
+        raise Failure("the packages hold no Romanian catalogue that could be used")
+    parts = split(chosen)
+    report = report_of(parts, dropped)
+    for part, pairs in parts.items():
+        text = "".join(f"{english}\t{romanian}\n" for english, romanian in pairs)
+        (result / f"{part}.tsv").write_text(text, encoding="utf-8")
+    packages = "\n".join(f"- {name} {version}" for name, version in versions.items())
+    readme = README.format(name=NAME, packages=packages, report="\n".join(report))
+    (result / "README.md").write_text(readme, encoding="utf-8")
+    return report
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        main(sys.argv[1])
-    except (Failure, OSError, tarfile.TarError, struct.error) as error:
-        sys.exit(f"data/get: {error}")
-    except KeyboardInterrupt:
-        sys.exit("data/get: interrupted; nothing was kept, call it again")
+    main(lambda: build(NAME, sys.argv[2], ("train.tsv", "valid.tsv", "test.tsv", "README.md"), make))

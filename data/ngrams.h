@@ -37,4 +37,12 @@ inline long clipped_matches(const Ngrams& hypothesis, const std::vector<Ngrams>&
 void check_segments(const char* metric, const std::vector<std::string>& hypotheses,
                     const std::vector<std::vector<std::string>>& references);
 
+/// The references of segment i: of several sets those that are not empty there, as sacreBLEU takes
+/// None; the first if all are.
+std::vector<std::string> references_of(const std::vector<std::vector<std::string>>& references,
+                                       size_t i);
+
+/// The "nrefs" of a signature: the number of references, or "var" where segments differ in it.
+std::string reference_count(const std::vector<std::vector<std::string>>& references);
+
 }  // namespace retort

@@ -5,17 +5,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <functional>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <unordered_set>
 
+#include "data/records.h"
+
 namespace retort {
 namespace {
-
-// Puts the next record's texts into the example; false at the end. `where` is its position for
-// errors.
-using NextRecord = std::function<bool(Example&)>;
 
 std::vector<std::string> split_tabs(const std::string& line) {
   std::vector<std::string> columns;
@@ -55,6 +51,7 @@ size_t column_index(const std::string& column, const std::vector<std::string>& h
 }
 
 NextRecord tsv_records(const ReadOptions& options) {
+  if (options.source.empty()) throw std::invalid_argument("read_corpus: tsv needs a source column");
   auto reader = std::make_shared<LineReader>(options.paths[0]);
   std::vector<std::string> header;
   if (std::string line; options.header) {
@@ -157,21 +154,66 @@ NextRecord text_records(const ReadOptions& options) {
   };
 }
 
+NextRecord xsum_records(const ReadOptions& options) {
+  ReadOptions fields = options;
+  fields.source = {"document"}, fields.target = "summary";
+  return jsonl_records(fields);
+}
+
+struct Format {
+  size_t files;
+  NextRecord (*records)(const ReadOptions&);
+};
+
+const std::vector<std::pair<std::string, Format>>& formats() {
+  static const std::vector<std::pair<std::string, Format>> all = {
+      {"tsv", {1, tsv_records}},
+      {"parallel", {2, parallel_records}},
+      {"jsonl", {1, jsonl_records}},
+      {"text", {1, text_records}},
+      {"dart", {1, dart_records}},
+      {"webnlg", {1, webnlg_records}},
+      {"xsum", {1, xsum_records}},
+      {"wmt_sgm", {2, sgm_records}},
+      {"commonsense_dialogues", {1, dialogue_records}}};
+  return all;
+}
+
 NextRecord records(const ReadOptions& options) {
-  const std::string& format = options.format;
-  size_t files = format == "parallel" ? 2 : 1;
-  if (options.paths.size() != files)
-    throw std::invalid_argument(fmt::format("read_corpus: format {} takes {} file{}, {} given",
-                                            format, files, files == 1 ? "" : "s (source, target)",
-                                            options.paths.size()));
-  if (format == "parallel") return parallel_records(options);
-  if (format == "text") return text_records(options);
-  if (format == "jsonl") return jsonl_records(options);
-  if (format != "tsv")
-    throw std::invalid_argument(fmt::format(
-        "read_corpus: unknown format '{}'; there are: tsv, parallel, jsonl, text", format));
-  if (options.source.empty()) throw std::invalid_argument("read_corpus: tsv needs a source column");
-  return tsv_records(options);
+  for (const auto& [name, format] : formats()) {
+    if (name != options.format) continue;
+    if (options.paths.size() != format.files)
+      throw std::invalid_argument(
+          fmt::format("read_corpus: format {} takes {} file{}, {} given", name, format.files,
+                      format.files == 1 ? "" : "s (source, target)", options.paths.size()));
+    return format.records(options);
+  }
+  throw std::invalid_argument(fmt::format("read_corpus: unknown format '{}'; there are: {}",
+                                          options.format, join(format_names())));
+}
+
+// What a record becomes: itself or, where it has several references, an example of each, of the
+// first or of all together.
+std::vector<Example> examples_of(Example record, const std::string& references) {
+  if (record.references.empty()) return {std::move(record)};
+  record.target = record.references[0];
+  if (references == "together") return {std::move(record)};
+  std::vector<std::string> targets = std::move(record.references);
+  record.references.clear();
+  if (references == "first") targets.resize(1);
+  std::vector<Example> examples(targets.size(), record);
+  for (size_t i = 0; i < targets.size(); i++) examples[i].target = targets[i];
+  return examples;
+}
+
+// Of a folder, the checksum of what its files are called and hold.
+std::string checksum_of_path(const std::string& path) {
+  std::vector<std::string> files = xml_files(path);
+  if (files[0] == path) return checksum(path);
+  std::string list;
+  for (const std::string& file : files)
+    list += file.substr(path.size()) + ' ' + checksum(file) + '\n';
+  return checksum_of(list);
 }
 
 // Why an example is left out, or "" when it is kept.
@@ -194,23 +236,42 @@ std::string reason_to_drop(const Example& example, const ReadOptions& options, b
 
 }  // namespace
 
+std::vector<std::string> format_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, format] : formats()) names.push_back(name);
+  return names;
+}
+
+size_t format_files(const std::string& wanted) {
+  for (const auto& [name, format] : formats())
+    if (name == wanted) return format.files;
+  return 0;
+}
+
 Corpus read_corpus(const ReadOptions& options) {
   NextRecord next = records(options);
   bool has_source = options.format != "text" && !options.source.empty();
   Corpus corpus;
   std::unordered_set<std::string> seen;
   size_t total = 0;
-  for (Example example; next(example); total++) {
+  auto add = [&](Example example) {
     std::string reason = reason_to_drop(example, options, has_source);
     if (reason.empty() && options.deduplicate &&
         !seen.insert(example.source + '\n' + example.target).second)
       reason = "duplicate";
     if (reason.empty() && options.limit && corpus.examples.size() == options.limit)
       reason = fmt::format("past the limit of {}", options.limit);
+    total++;
     if (reason.empty())
-      corpus.examples.push_back(example);
+      corpus.examples.push_back(std::move(example));
     else
       corpus.dropped[reason]++;
+  };
+  for (Example record; next(record); record = {}) {
+    size_t blank = std::erase_if(record.references, [](auto& r) { return words_of(r).empty(); });
+    if (blank) corpus.dropped["empty reference"] += blank;
+    for (Example& example : examples_of(std::move(record), options.references))
+      add(std::move(example));
   }
   std::vector<std::string> reasons;
   for (auto& [reason, count] : corpus.dropped)
@@ -221,8 +282,8 @@ Corpus read_corpus(const ReadOptions& options) {
                    : fmt::format("{}: none of {} examples is left: {}", options.paths[0], total,
                                  join(reasons)));
   corpus.path = options.paths[0];
-  corpus.checksum = checksum(options.paths[0]);
-  if (options.paths.size() > 1) corpus.checksum += '+' + checksum(options.paths[1]);
+  for (const std::string& path : options.paths)
+    corpus.checksum += (corpus.checksum.empty() ? "" : "+") + checksum_of_path(path);
   return corpus;
 }
 

@@ -1,5 +1,6 @@
 // Corpora in the formats they are published in: tab-separated columns, two line-aligned files,
-// JSONL, plain text, labelled texts. What is left out is counted under its reason.
+// JSONL, plain text, labelled texts, DART, WebNLG, XSum, WMT's SGM, Commonsense Dialogues. What is
+// left out is counted under its reason. docs/data.md tells how each becomes examples.
 #pragma once
 #include <map>
 #include <string>
@@ -14,11 +15,14 @@ namespace retort {
 /// `target`.
 struct Example {
   std::string source, target;
-  size_t line = 0;  ///< where it stands in the (first) file, from 1
+  size_t line = 0;  ///< where it stands in its file (of two: in the first), from 1
+  /// With ReadOptions::references = "together" all that an output may be compared to, the target
+  /// first; otherwise, and in formats with one target, none.
+  std::vector<std::string> references = {};
 };
 
 /// What was read, how many examples were left out for which reason, and the checksum of the file
-/// read (of two files, both joined by '+').
+/// read (of two files, both joined by '+'; of a folder, that of its files' names and checksums).
 struct Corpus {
   std::vector<Example> examples;
   std::map<std::string, size_t> dropped;
@@ -33,18 +37,31 @@ struct ReadOptions {
   /// parallel: two files, source and target; their lines belong together one by one.
   /// jsonl: one file with a JSON object a line; `source` and `target` name fields.
   /// text: one file for language modelling; each line is a target.
+  /// dart (JSON or XML), webnlg (an XML file, or a folder of them), commonsense_dialogues: one
+  /// file. xsum: jsonl with the fields document and summary. wmt_sgm: two files, source and
+  /// reference.
   std::string format = "tsv";
   std::vector<std::string> paths = {};
   std::vector<std::string> source = {"1"};  ///< tsv, jsonl; jsonl: may be empty, no source
   std::string target = "2";                 ///< tsv, jsonl
   bool header = false;                      ///< tsv: the first line names the columns
-  bool labelled = false;  ///< the target is a class label or a number, which no filter counts
+  /// Formats with several references: "each" makes one example of each, "first" one of the first,
+  /// "together" one that keeps them all (for evaluation).
+  std::string references = "each";
+  bool split_names = true;  ///< dart, webnlg: underscores and camel case become spaces, enclosing
+                            ///< quotes go; false: names as they are written
+  bool first_turn = false;  ///< commonsense_dialogues: the first turn is a target too
+  bool labelled = false;    ///< the target is a class label or a number, which no filter counts
 
   size_t min_words = 0, max_words = 0;  ///< of each side; 0 = no limit, here and below
   size_t max_characters = 0;            ///< of each side
   bool deduplicate = false;             ///< keep the first of examples equal on both sides
   size_t limit = 0;                     ///< keep the first `limit` examples that pass
 };
+
+/// The names of the formats, and how many files one of them takes (0: no such format).
+std::vector<std::string> format_names();
+size_t format_files(const std::string& format);
 
 /// Reads a corpus. Examples with an empty side are always left out and counted. Throws
 /// std::runtime_error for a file that cannot be read, has a line of another shape (file:line, what

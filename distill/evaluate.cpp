@@ -87,9 +87,13 @@ Generation generate_split(Experiment& e, const Model& model, const std::string& 
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
   Generation g;
   g.hypotheses = generate(e, model, pairs, options);
-  for (const TokenPair& p : pairs) {
-    const Example& x = e.corpus(split).examples[size_t(p.id)];
-    g.sources.push_back(x.source), g.references.push_back(x.target);
+  for (size_t i = 0; i < pairs.size(); i++) {
+    const Example& x = e.corpus(split).examples[size_t(pairs[i].id)];
+    size_t count = std::max<size_t>(1, x.references.size());
+    g.sources.push_back(x.source);
+    if (count > g.references.size()) g.references.resize(count, {pairs.size(), std::string()});
+    g.references[0][i] = x.target;
+    for (size_t r = 1; r < count; r++) g.references[r][i] = x.references[r];
   }
   return g;
 }
@@ -162,8 +166,8 @@ Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model,
   }
   if (e.layout() != Layout::seq2seq && e.layout() != Layout::causal) return j;
   Generation g = generate_split(e, model, split, decode_options(e.recipe()));
-  Bleu b = bleu(g.hypotheses, {g.references});
-  Chrf c = chrf(g.hypotheses, {g.references});
+  Bleu b = bleu(g.hypotheses, g.references);
+  Chrf c = chrf(g.hypotheses, g.references);
   j["bleu"] = {{"score", b.score}, {"signature", b.signature}};
   j["chrf"] = {{"score", c.score}, {"signature", c.signature}};
   if (teacher && e.recipe().evaluate.risks) {

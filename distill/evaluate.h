@@ -6,7 +6,9 @@
 namespace retort {
 
 struct Generation {
-  std::vector<std::string> hypotheses, references, sources;
+  std::vector<std::string> hypotheses, sources;
+  /// references[r][i] of example i, "" where it has fewer than r + 1 (data/bleu.h).
+  std::vector<std::vector<std::string>> references;
 };
 /// The model's output for each example of a split, in the corpus' order.
 Generation generate_split(Experiment& experiment, const Model& model, const std::string& split,

@@ -24,6 +24,8 @@ ReadOptions read_options(const DataOptions& d, const std::string& split) {
   r.format = d.format;
   r.paths = split == "train" ? d.train : split == "valid" ? d.valid : d.test;
   r.source = d.source, r.target = d.target, r.header = d.header;
+  r.references = split == "train" ? d.references : "together";
+  r.split_names = d.split_names, r.first_turn = d.first_turn;
   r.labelled = d.layout == "classify";
   r.min_words = d.min_words, r.max_words = d.max_words, r.max_characters = d.max_characters;
   r.deduplicate = d.deduplicate;

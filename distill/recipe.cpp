@@ -15,6 +15,7 @@ void visit(V& v, DataOptions& o) {
   v("train", o.train), v("valid", o.valid), v("test", o.test);
   v("source", o.source), v("target", o.target), v("header", o.header);
   v("deduplicate", o.deduplicate), v("truncate", o.truncate);
+  v("references", o.references), v("split_names", o.split_names), v("first_turn", o.first_turn);
   v("min_words", o.min_words), v("max_words", o.max_words), v("max_characters", o.max_characters);
   v("limit", o.limit), v("valid_limit", o.valid_limit), v("test_limit", o.test_limit);
   v("max_source", o.max_source), v("max_target", o.max_target), v("labels", o.labels);
@@ -255,7 +256,13 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
 Device device_of(const Recipe& r) { return r.device == "cuda" ? Device::cuda : Device::cpu; }
 Dtype dtype_of(const Recipe& r) { return r.dtype == "bf16" ? Dtype::bf16 : Dtype::f32; }
 
-Json data_table(const DataOptions& o) { return table_of(o); }
+// What came later is left out where it is usual: runs from before there was a choice go on.
+Json data_table(const DataOptions& o) {
+  Json t = table_of(o), usual = table_of(DataOptions{});
+  for (const char* key : {"references", "split_names", "first_turn"})
+    if (t[key] == usual[key]) t.erase(key);
+  return t;
+}
 Json evaluate_table(const EvaluateOptions& o) { return table_of(o); }
 
 Json stage_table(const Stage& s) {

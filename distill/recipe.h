@@ -13,10 +13,12 @@ namespace retort {
 /// [data]: which files, in which format (data/reader.h), laid out how (data/batch.h).
 struct DataOptions {
   std::string format = "tsv", layout = "seq2seq";
-  std::vector<std::string> train, valid, test;  ///< one file each; two for "parallel"
+  std::vector<std::string> train, valid, test;  ///< one file each; two for some formats
   std::vector<std::string> source = {"1"};
   std::string target = "2";
   bool header = false, deduplicate = false, truncate = false;
+  std::string references = "each";  ///< training: each or first; evaluation keeps them together
+  bool split_names = true, first_turn = false;
   size_t min_words = 0, max_words = 0, max_characters = 0;
   size_t limit = 0, valid_limit = 0, test_limit = 0;  ///< 0: all
   int max_source = 128, max_target = 128;             ///< tokens

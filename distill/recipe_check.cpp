@@ -36,11 +36,12 @@ struct Table {
 };
 
 void check(const Table& t, const DataOptions& o) {
-  t.one_of("format", o.format, {"tsv", "parallel", "jsonl", "text"});
+  t.one_of("format", o.format, format_names());
+  t.one_of("references", o.references, {"each", "first"});
   t.one_of("layout", o.layout, {"seq2seq", "causal", "blocks", "classify"});
   t.one_of("labels", o.labels, {"names", "numbers"});
   if (o.train.empty()) t.refuse("train", "name the training file");
-  size_t files = o.format == "parallel" ? 2 : 1;
+  size_t files = format_files(o.format);
   for (auto [key, paths] : {std::pair{"train", &o.train}, {"valid", &o.valid}, {"test", &o.test}})
     if (!paths->empty() && paths->size() != files)
       t.refuse(key, "format " + o.format + " takes " +

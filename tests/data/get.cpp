@@ -1,12 +1,10 @@
 // data/get l10n-en-ro from end to end, with a package made here in place of those of the network:
 // what is kept, how it is cleaned, what it says when something is missing.
-#include <sys/wait.h>
-
 #include <catch2/catch.hpp>
 #include <set>
 
 #include "data/text.h"
-#include "tests/data/temporary.h"
+#include "tests/data/get.h"
 #include "tests/skip.h"
 
 using namespace retort;
@@ -35,23 +33,6 @@ std::string catalogue(const Entries& entries) {
   for (uint32_t word : {0x950412DEu, 0u, count, tables, tables + 8 * count, 0u, 0u})
     head += little_endian(word);
   return head + originals + translations + text;
-}
-
-// Runs data/get with the tools of `tools` before all others; {exit status, what it printed}.
-std::pair<int, std::string> get(const std::string& tools, const std::string& arguments,
-                                bool alone = false) {
-  std::string source = __FILE__;
-  std::string root = source.substr(0, source.rfind("tests/data/get.cpp"));
-  std::string path = tools + (alone ? "" : ":$PATH");
-  std::string log = tools + "/log";
-  std::string command = "PATH=\"" + path + "\" /bin/bash " + (root.empty() ? "." : root) +
-                        "/data/get " + arguments + " >" + log + " 2>&1";
-  int status = std::system(command.c_str());
-  return {WEXITSTATUS(status), read_file(log)};
-}
-
-bool have(const char* tool) {
-  return std::system(("command -v " + std::string(tool) + " >/dev/null").c_str()) == 0;
 }
 
 }  // namespace

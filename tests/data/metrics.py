@@ -50,6 +50,7 @@ def corrupted(draw, sentence):
 def case(name, hypotheses, references):
     bleu, chrf = sacrebleu.BLEU(), sacrebleu.CHRF()
     b, c = bleu.corpus_score(hypotheses, references), chrf.corpus_score(hypotheses, references)
+    references = [[reference or "" for reference in one] for one in references]  # JSON's strings; None is missing
     return dict(name=name, hypotheses=hypotheses, references=references, bleu=b.score, matches=list(b.counts),
                 totals=list(b.totals), lengths=[b.sys_len, b.ref_len], bleu_signature=str(bleu.get_signature()),
                 chrf=c.score, chrf_signature=str(chrf.get_signature()))
@@ -64,6 +65,8 @@ cases = [
     case("corrupted", bad, [SENTENCES]),
     case("two references", bad, [SENTENCES, other]),
     case("three references", short, [longer, SENTENCES, other]),
+    case("references missing", bad, [[s if i % 3 else None for i, s in enumerate(SENTENCES)],
+                                     [s if i % 3 != 1 else None for i, s in enumerate(other)]]),
     case("perfect", SENTENCES, [SENTENCES]),
     case("too short", short, [SENTENCES]),
     case("too long", longer, [SENTENCES]),

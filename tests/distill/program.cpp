@@ -96,6 +96,34 @@ TEST_CASE("a whole experiment runs, and a second time has nothing to do") {
   CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 2);
 }
 
+TEST_CASE("all references of an entry count in evaluation, each is an example in training") {
+  fs::remove_all(folder());
+  std::string toml = recipe(), entries;
+  for (int i = 0; i < 60; i++) {
+    std::string word = "word" + std::to_string(i);
+    entries += (i ? ",\n" : "") + ("{\"tripleset\": [[\"" + word) + "\", \"is_a\", \"cat\"]], " +
+               "\"annotations\": [{\"text\": \"" + word + " is a cat\"}" +
+               (i % 2 ? ", {\"text\": \"" + word + "\"}" : "") + "]}";
+  }
+  std::string data = write("toy.json", "[" + entries + "]");
+  std::string command =
+      "train " + toml + " data.format=dart data.train=" + data + " data.test=" + data;
+  Result r = run(command);
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  CHECK(r.text.find("train: 90 examples") != std::string::npos);
+  std::string dir = (folder() / "out/teacher/").string();
+  CHECK(read_file(dir + "manifest.json").find("split_names") == std::string::npos);
+  r = run("eval " + command.substr(6) + " --model teacher --json");
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  CHECK(r.text.find("nrefs:var|") != std::string::npos);
+  r = run(command + " data.references=all");
+  CHECK(r.text.find("data.references: no \"all\"; there are: each, first") != std::string::npos);
+  r = run(command + " data.format=wmt_sgm");
+  CHECK(r.text.find("data.train: format wmt_sgm takes two files") != std::string::npos);
+}
+
 TEST_CASE("a run killed at twelve random steps and resumed ends with the same bytes") {
   uint64_t draw = 0;
   for (std::string model : {"teacher", "js"})
