@@ -224,7 +224,7 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("tran", "did you mean \"train\"", 2);
   fails("train", "recipe is required", 2);
   fails("frobnicate", "retort", 2);
-  fails("score --frob", "--ref", 2);
+  fails("score --frob", "--hyp", 2);
   if (cuda_missing().empty() || std::getenv("RETORT")) return;
   for (std::string command : {"train ", "run ", "distill ", "generate ", "eval "})
     fails(command + toml + " --device cuda", "command line: device: cuda: this build");
