@@ -200,6 +200,14 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("train " + write("bad.toml", "a = = 1\n"), "bad.toml:1:5");
   fails("generate " + toml + " --model js", "there is no vocabulary");
   fails("score --ref " + write("a", "x\ny\n") + " --hyp " + write("b", "x\n"), "2 lines");
+  std::string hyp = " --hyp " + write("b", "x\n");
+  fails("score" + hyp, "bleu needs references: add --ref FILE");
+  fails("score --metric bertscore" + hyp, "needs a pretrained network");
+  fails("score --metric blue" + hyp, "no metric \"blue\"; there are bleu, chrf");
+  fails("score --metric self_bleu" + hyp, "at least two");
+  fails("score --metric distinct1 --versus " + write("a", "x\ny\n") + hyp, "2 lines");
+  fails("score --metric distinct1 --hyp " + write("empty", ""), "empty");
+  fails("score --metric ter --hyp absent --ref absent", "absent");
   fails("loss --name kl --in " + write("empty", "") + " --out o", "empty");
   fails("loss --name k --in x --out o", "no divergence \"k\"");
   for (auto [what, says] : std::vector<std::pair<const char*, const char*>>{
