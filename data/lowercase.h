@@ -1,5 +1,5 @@
-// Lower case of all scripts, as Python's str.lower (Unicode 3.13 with SpecialCasing's "İ" and final
-// sigma, which no other language-independent rule joins).
+// Lower case of all scripts, as Python's str.lower: Unicode's default conversion (The Unicode
+// Standard, 3.13), which makes two characters of "İ" and knows the sigma that ends a word.
 #pragma once
 #include <string>
 #include <string_view>

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <filesystem>
 #include <stdexcept>
-#include <utility>
 
 #include "data/text.h"
 
@@ -65,7 +64,7 @@ Wordnet::Wordnet(const std::string& folder) : folder_(folder) {
         {"ing", ""}}},
       {"adj", {{"er", ""}, {"est", ""}, {"er", "e"}, {"est", "e"}}},
       {"adv", {}}};
-  parts_.resize(names.size());  // the maps look into the texts, which stay where they are
+  parts_.resize(names.size());
   for (size_t i = 0; i < names.size(); i++) {
     auto& [name, endings] = names[i];
     Part& part = parts_[i];

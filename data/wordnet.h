@@ -5,6 +5,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace retort {
@@ -15,6 +16,7 @@ class Wordnet {
   /// Reads index.*, data.* and *.exc of `folder`. Throws std::runtime_error for a file that cannot
   /// be read.
   explicit Wordnet(const std::string& folder);
+  Wordnet(const Wordnet&) = delete;  // the maps look into the texts
 
   /// Whether `folder` holds WordNet's files.
   static bool is_in(const std::string& folder);

@@ -8,9 +8,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "data/batch.h"
+#include "data/metrics.h"
 #include "data/text.h"
 #include "engine/safetensors.h"
 
@@ -291,6 +293,32 @@ TEST_CASE("a NaN loss stops the run, names it and keeps the last checkpoint") {
   CHECK(fs::exists(folder() / "out" / "teacher" / "failed-batch.json"));
   CHECK(fs::exists(folder() / "out" / "teacher" / "checkpoint.safetensors"));
   fs::remove_all(folder());
+}
+
+TEST_CASE("retort score prints every metric, its interval and a comparison") {
+  fs::remove_all(folder());
+  std::string files = " --ref " + write("r", "a cat\nthe dog ran\n") + " --hyp " +
+                      write("h", "a cat\nthe dogs ran\n") + " --versus " +
+                      write("v", "a\nthe cat ran\n");
+  std::string names;
+  for (const Metric& metric : metrics())
+    names += std::string(names.empty() ? "" : ",") + metric.name;
+  Result r = run("score --json --metric " + names + files);
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  auto j = nlohmann::json::parse(r.text);
+  CHECK(j.size() == metrics().size());
+  CHECK(j["rouge1"]["score"] == 100);
+  CHECK(j["ter"]["score"] == 20);
+  for (auto& [name, one] : j.items()) {
+    INFO(name);
+    CHECK(one["low"] <= one["high"]);
+    CHECK(one["versus"]["low"] <= one["versus"]["high"]);
+    CHECK(one["versus"]["p"] <= 1);
+  }
+  r = run("score --resamples 0 --metric ter" + files);
+  CHECK(r.text.starts_with("ter = 20.00  nrefs:1|case:lc|"));
+  CHECK(r.text.ends_with("\nter versus 40.00: difference -20.00\n"));
 }
 
 TEST_CASE("retort loss writes loss and gradient in the type asked for") {
