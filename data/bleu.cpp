@@ -1,11 +1,8 @@
-// Words become numbers, so that an n-gram is a substring; the rest is counting.
+// Words become numbers (data/ngrams.h); the rest is counting.
 #include "data/bleu.h"
-
-#include <fmt/core.h>
 
 #include <cmath>
 #include <cstdlib>
-#include <stdexcept>
 
 #include "data/ngrams.h"
 #include "data/text.h"
@@ -48,43 +45,7 @@ std::string space_out(const std::string& text, Found found, const char* before, 
   return out;
 }
 
-// Gives each distinct word a number; words of all segments share the table.
-std::u32string numbered(const std::string& segment,
-                        std::unordered_map<std::string, char32_t>& table) {
-  std::u32string numbers;
-  for (const std::string& word : tokenize_13a(segment))
-    numbers.push_back(table.emplace(word, table.size()).first->second);
-  return numbers;
-}
-
 }  // namespace
-
-void check_segments(const char* metric, const std::vector<std::string>& hypotheses,
-                    const std::vector<std::vector<std::string>>& references) {
-  if (hypotheses.empty() || references.empty())
-    throw std::invalid_argument(fmt::format("{}: no {} to score", metric,
-                                            hypotheses.empty() ? "hypotheses" : "references"));
-  for (size_t r = 0; r < references.size(); r++)
-    if (references[r].size() != hypotheses.size())
-      throw std::invalid_argument(
-          fmt::format("{}: {} hypotheses but {} segments in reference set {}", metric,
-                      hypotheses.size(), references[r].size(), r + 1));
-}
-
-std::vector<std::string> references_of(const std::vector<std::vector<std::string>>& references,
-                                       size_t i) {
-  std::vector<std::string> present;
-  for (auto& set : references)
-    if (!set[i].empty()) present.push_back(set[i]);
-  return present.empty() ? std::vector{references[0][i]} : present;
-}
-
-std::string reference_count(const std::vector<std::vector<std::string>>& references) {
-  size_t count = references_of(references, 0).size();
-  for (size_t i = 1; i < references[0].size(); i++)
-    if (references_of(references, i).size() != count) return "var";
-  return std::to_string(count);
-}
 
 std::vector<std::string> tokenize_13a(const std::string& segment) {
   std::string text = " " + segment + " ";
@@ -106,46 +67,64 @@ std::vector<std::string> tokenize_13a(const std::string& segment) {
   return {words.begin(), words.end()};
 }
 
-Bleu bleu(const std::vector<std::string>& hypotheses,
-          const std::vector<std::vector<std::string>>& references) {
+Measurement measure_bleu(const Segments& hypotheses, const std::vector<Segments>& references) {
   check_segments("bleu", hypotheses, references);
-  Bleu result;
+  Measurement m{{},
+                [](const std::vector<double>& sums) { return bleu_of(sums).score; },
+                signature_of(references, "case:mixed|eff:no|tok:13a|smooth:exp")};
   std::unordered_map<std::string, char32_t> table;
   for (size_t i = 0; i < hypotheses.size(); i++) {
-    std::u32string hypothesis = numbered(hypotheses[i], table);
+    std::u32string hypothesis = numbered(tokenize_13a(hypotheses[i]), table);
     std::vector<std::u32string> refs;
-    for (auto& text : references_of(references, i)) refs.push_back(numbered(text, table));
+    for (auto& text : references_of(references, i))
+      refs.push_back(numbered(tokenize_13a(text), table));
 
     long length = hypothesis.size(), closest = refs[0].size();
     for (auto& ref : refs) {
       long one = ref.size(), distance = std::abs(one - length), best = std::abs(closest - length);
       if (distance < best || (distance == best && one < closest)) closest = one;
     }
-    result.hypothesis_length += length;
-    result.reference_length += closest;
+    std::vector<double> counts(10);
+    counts[8] = length;
+    counts[9] = closest;
     for (long n = 1; n <= 4; n++) {
       std::vector<Ngrams> ref_ngrams;
       for (auto& ref : refs) ref_ngrams.push_back(ngrams_of(ref, n));
-      result.matches[n - 1] += clipped_matches(ngrams_of(hypothesis, n), ref_ngrams);
-      result.totals[n - 1] += std::max(0L, length - n + 1);
+      counts[n - 1] = clipped_matches(ngrams_of(hypothesis, n), ref_ngrams);
+      counts[n + 3] = std::max(0L, length - n + 1);
     }
+    m.segments.push_back(counts);
   }
+  return m;
+}
 
+Bleu bleu_of(const std::vector<double>& sums, bool effective_order) {
+  Bleu result;
+  for (int n = 0; n < 4; n++) result.matches[n] = sums[n], result.totals[n] = sums[n + 4];
+  result.hypothesis_length = sums[8];
+  result.reference_length = sums[9];
   double c = result.hypothesis_length, r = result.reference_length;
   result.brevity_penalty = c >= r ? 1 : c > 0 ? std::exp(1 - r / c) : 0;
-  result.signature = fmt::format("nrefs:{}|case:mixed|eff:no|tok:13a|smooth:exp|version:retort-{}",
-                                 reference_count(references), RETORT_VERSION);
   if (result.matches == std::array<long, 4>{}) return result;
   double log_sum = 0, smooth = 1;
-  for (int n = 0; n < 4 && result.totals[n] > 0; n++) {
-    if (result.matches[n] == 0)
-      result.precisions[n] = 100 / ((smooth *= 2) * result.totals[n]);
-    else
-      result.precisions[n] = 100.0 * result.matches[n] / result.totals[n];
+  int orders = 0;
+  for (; orders < 4 && result.totals[orders] > 0; orders++) {
+    double total = result.totals[orders];
+    result.precisions[orders] = result.matches[orders] == 0
+                                    ? 100 / ((smooth *= 2) * total)
+                                    : 100.0 * result.matches[orders] / total;
   }
-  for (double precision : result.precisions)
-    log_sum += std::log(precision);  // log 0 = -inf: score 0
-  result.score = result.brevity_penalty * std::exp(log_sum / 4);
+  if (!effective_order) orders = 4;
+  for (int n = 0; n < orders; n++)
+    log_sum += std::log(result.precisions[n]);  // log 0 = -inf: score 0
+  result.score = result.brevity_penalty * std::exp(log_sum / orders);
+  return result;
+}
+
+Bleu bleu(const Segments& hypotheses, const std::vector<Segments>& references) {
+  Measurement m = measure_bleu(hypotheses, references);
+  Bleu result = bleu_of(m.sums());
+  result.signature = m.signature;
   return result;
 }
 

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "data/metrics.h"
+
 namespace retort {
 
 /// A corpus score from 0 to 100 and the counts it is made of.
@@ -21,8 +23,14 @@ struct Bleu {
 /// an empty one is left out where the segment has others (sacreBLEU's None).
 /// Throws std::invalid_argument when there is no segment or reference, or the numbers of segments
 /// differ.
-Bleu bleu(const std::vector<std::string>& hypotheses,
-          const std::vector<std::vector<std::string>>& references);
+Bleu bleu(const Segments& hypotheses, const std::vector<Segments>& references);
+
+/// The same, segment by segment: 4 matches, 4 totals, hypothesis length, reference length.
+Measurement measure_bleu(const Segments& hypotheses, const std::vector<Segments>& references);
+
+/// BLEU of such statistics, without a signature. `effective_order` leaves out the orders that the
+/// hypothesis is too short for, as sacreBLEU does for single sentences.
+Bleu bleu_of(const std::vector<double>& sums, bool effective_order = false);
 
 /// The tokens mteval-v13a makes of a segment (UTF-8).
 std::vector<std::string> tokenize_13a(const std::string& segment);

@@ -1,10 +1,6 @@
 // Per segment three counts for each order; the corpus score is that of their sums.
 #include "data/chrf.h"
 
-#include <fmt/core.h>
-
-#include <array>
-
 #include "data/ngrams.h"
 #include "data/text.h"
 
@@ -14,18 +10,15 @@ namespace {
 constexpr int orders = 6;
 constexpr double beta2 = 2 * 2;
 
-// n-grams of hypothesis and reference and their matches, by order.
-struct Counts {
-  std::array<long, orders> hypothesis{}, reference{}, matches{};
-};
-
-double f_score(const Counts& counts) {
+// The F score of the counts of hypothesis, reference and matches, order by order.
+double f_score(const std::vector<double>& counts) {
   double precision = 0, recall = 0;
   int used = 0;
   for (int n = 0; n < orders; n++) {
-    if (counts.hypothesis[n] == 0 || counts.reference[n] == 0) continue;
-    precision += double(counts.matches[n]) / counts.hypothesis[n];
-    recall += double(counts.matches[n]) / counts.reference[n];
+    double hypothesis = counts[3 * n], reference = counts[3 * n + 1], matches = counts[3 * n + 2];
+    if (hypothesis == 0 || reference == 0) continue;
+    precision += matches / hypothesis;
+    recall += matches / reference;
     used++;
   }
   if (precision + recall == 0) return 0;
@@ -40,44 +33,41 @@ std::u32string without_space(const std::string& segment) {
   return text;
 }
 
-Counts count(const std::u32string& hypothesis, const std::u32string& reference) {
-  Counts counts;
+std::vector<double> count(const std::u32string& hypothesis, const std::u32string& reference) {
+  std::vector<double> counts;
   for (int n = 0; n < orders; n++) {
-    long h = hypothesis.size() - std::min<long>(n, hypothesis.size());
-    long r = reference.size() - std::min<long>(n, reference.size());
+    double h = hypothesis.size() - std::min<size_t>(n, hypothesis.size());
+    double r = reference.size() - std::min<size_t>(n, reference.size());
     // An order the reference is too short for does not count against the hypothesis.
-    counts.hypothesis[n] = r ? h : 0;
-    counts.reference[n] = r;
-    counts.matches[n] =
-        clipped_matches(ngrams_of(hypothesis, n + 1), {ngrams_of(reference, n + 1)});
+    counts.push_back(r ? h : 0);
+    counts.push_back(r);
+    counts.push_back(clipped_matches(ngrams_of(hypothesis, n + 1), {ngrams_of(reference, n + 1)}));
   }
   return counts;
 }
 
 }  // namespace
 
-Chrf chrf(const std::vector<std::string>& hypotheses,
-          const std::vector<std::vector<std::string>>& references) {
+Measurement measure_chrf(const Segments& hypotheses, const std::vector<Segments>& references) {
   check_segments("chrf", hypotheses, references);
-  Counts total;
+  Measurement m{{}, f_score, signature_of(references, "case:mixed|eff:yes|nc:6|nw:0|space:no")};
   for (size_t i = 0; i < hypotheses.size(); i++) {
     std::u32string hypothesis = without_space(hypotheses[i]);
-    Counts best;
+    std::vector<double> best;
     double best_score = -1;
     for (auto& text : references_of(references, i)) {
-      Counts counts = count(hypothesis, without_space(text));
+      std::vector<double> counts = count(hypothesis, without_space(text));
       double score = f_score(counts);
       if (score > best_score) best = counts, best_score = score;
     }
-    for (int n = 0; n < orders; n++) {
-      total.hypothesis[n] += best.hypothesis[n];
-      total.reference[n] += best.reference[n];
-      total.matches[n] += best.matches[n];
-    }
+    m.segments.push_back(best);
   }
-  return {f_score(total),
-          fmt::format("nrefs:{}|case:mixed|eff:yes|nc:6|nw:0|space:no|version:retort-{}",
-                      reference_count(references), RETORT_VERSION)};
+  return m;
+}
+
+Chrf chrf(const Segments& hypotheses, const std::vector<Segments>& references) {
+  Measurement m = measure_chrf(hypotheses, references);
+  return {m.score(), m.signature};
 }
 
 }  // namespace retort

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "data/metrics.h"
+
 namespace retort {
 
 /// A corpus score from 0 to 100.
@@ -18,7 +20,10 @@ struct Chrf {
 /// an empty one is left out where the segment has others (sacreBLEU's None);
 /// of several references of a segment the one of the highest segment score counts. Throws
 /// std::invalid_argument when there is no segment or reference, or the numbers of segments differ.
-Chrf chrf(const std::vector<std::string>& hypotheses,
-          const std::vector<std::vector<std::string>>& references);
+Chrf chrf(const Segments& hypotheses, const std::vector<Segments>& references);
+
+/// The same, segment by segment: for each order the n-grams of the hypothesis, of the reference,
+/// and those in both.
+Measurement measure_chrf(const Segments& hypotheses, const std::vector<Segments>& references);
 
 }  // namespace retort

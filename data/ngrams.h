@@ -33,16 +33,13 @@ inline long clipped_matches(const Ngrams& hypothesis, const std::vector<Ngrams>&
   return matches;
 }
 
-/// Throws std::invalid_argument unless there are segments and every reference set has as many.
-void check_segments(const char* metric, const std::vector<std::string>& hypotheses,
-                    const std::vector<std::vector<std::string>>& references);
-
-/// The references of segment i: of several sets those that are not empty there, as sacreBLEU takes
-/// None; the first if all are.
-std::vector<std::string> references_of(const std::vector<std::vector<std::string>>& references,
-                                       size_t i);
-
-/// The "nrefs" of a signature: the number of references, or "var" where segments differ in it.
-std::string reference_count(const std::vector<std::vector<std::string>>& references);
+/// Words as numbers, so that an n-gram is a substring; `table` gives each distinct word its number
+/// and is shared by the segments that are compared.
+template <class Words, class Word>
+std::u32string numbered(const Words& words, std::unordered_map<Word, char32_t>& table) {
+  std::u32string numbers;
+  for (const auto& word : words) numbers.push_back(table.emplace(word, table.size()).first->second);
+  return numbers;
+}
 
 }  // namespace retort

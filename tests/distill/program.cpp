@@ -8,9 +8,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "data/batch.h"
+#include "data/metrics.h"
 #include "data/text.h"
 #include "engine/safetensors.h"
 
@@ -228,6 +230,14 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("train " + write("bad.toml", "a = = 1\n"), "bad.toml:1:5");
   fails("generate " + toml + " --model js", "there is no vocabulary");
   fails("score --ref " + write("a", "x\ny\n") + " --hyp " + write("b", "x\n"), "2 lines");
+  std::string hyp = " --hyp " + write("b", "x\n");
+  fails("score" + hyp, "bleu needs references: add --ref FILE");
+  fails("score --metric bertscore" + hyp, "needs a pretrained network");
+  fails("score --metric blue" + hyp, "no metric \"blue\"; there are bleu, chrf");
+  fails("score --metric self_bleu" + hyp, "at least two");
+  fails("score --metric distinct1 --versus " + write("a", "x\ny\n") + hyp, "2 lines");
+  fails("score --metric distinct1 --hyp " + write("empty", ""), "empty");
+  fails("score --metric ter --hyp absent --ref absent", "absent");
   fails("loss --name kl --in " + write("empty", "") + " --out o", "empty");
   fails("loss --name k --in x --out o", "no divergence \"k\"");
   for (auto [what, says] : std::vector<std::pair<const char*, const char*>>{
@@ -252,7 +262,7 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("tran", "did you mean \"train\"", 2);
   fails("train", "recipe is required", 2);
   fails("frobnicate", "retort", 2);
-  fails("score --frob", "--ref", 2);
+  fails("score --frob", "--hyp", 2);
   if (cuda_missing().empty() || std::getenv("RETORT")) return;
   for (std::string command : {"train ", "run ", "distill ", "generate ", "eval "})
     fails(command + toml + " --device cuda", "command line: device: cuda: this build");
@@ -311,6 +321,32 @@ TEST_CASE("a NaN loss stops the run, names it and keeps the last checkpoint") {
   CHECK(fs::exists(folder() / "out" / "teacher" / "failed-batch.json"));
   CHECK(fs::exists(folder() / "out" / "teacher" / "checkpoint.safetensors"));
   fs::remove_all(folder());
+}
+
+TEST_CASE("retort score prints every metric, its interval and a comparison") {
+  fs::remove_all(folder());
+  std::string files = " --ref " + write("r", "a cat\nthe dog ran\n") + " --hyp " +
+                      write("h", "a cat\nthe dogs ran\n") + " --versus " +
+                      write("v", "a\nthe cat ran\n");
+  std::string names;
+  for (const Metric& metric : metrics())
+    names += std::string(names.empty() ? "" : ",") + metric.name;
+  Result r = run("score --json --metric " + names + files);
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  auto j = nlohmann::json::parse(r.text);
+  CHECK(j.size() == metrics().size());
+  CHECK(j["rouge1"]["score"] == 100);
+  CHECK(j["ter"]["score"] == 20);
+  for (auto& [name, one] : j.items()) {
+    INFO(name);
+    CHECK(one["low"] <= one["high"]);
+    CHECK(one["versus"]["low"] <= one["versus"]["high"]);
+    CHECK(one["versus"]["p"] <= 1);
+  }
+  r = run("score --resamples 0 --metric ter" + files);
+  CHECK(r.text.starts_with("ter = 20.00  nrefs:1|case:lc|"));
+  CHECK(r.text.ends_with("\nter versus 40.00: difference -20.00\n"));
 }
 
 TEST_CASE("retort loss writes loss and gradient in the type asked for") {

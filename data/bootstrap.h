@@ -1,0 +1,32 @@
+// Confidence by resampling segments with replacement (Koehn 2004; Riezler and Maxwell 2005): the
+// statistics of a measurement are summed anew, the text is not looked at.
+#pragma once
+#include "data/metrics.h"
+
+namespace retort {
+
+/// How often segments are drawn anew, and which draws; both systems of a comparison and all metrics
+/// share them.
+struct Resampling {
+  int times = 1000;
+  unsigned long seed = 1;
+};
+
+/// The middle 95 per cent of the resampled scores.
+struct Interval {
+  double low = 0, high = 0;
+};
+Interval bootstrap(const Measurement& measured, const Resampling& resampling = {});
+
+/// One system against another on the same segments.
+struct Comparison {
+  double difference = 0;  ///< score of the first less that of the second
+  Interval interval;      ///< the middle 95 per cent of the resampled differences
+  double p = 1;           ///< two-sided, of a difference at least as large if there were none
+};
+
+/// Paired bootstrap. Throws std::invalid_argument when the numbers of segments differ.
+Comparison compare(const Measurement& first, const Measurement& second,
+                   const Resampling& resampling = {});
+
+}  // namespace retort

@@ -1,0 +1,99 @@
+// The table of metrics, and what they share.
+#include "data/metrics.h"
+
+#include <fmt/core.h>
+
+#include <stdexcept>
+
+#include "data/bleu.h"
+#include "data/chrf.h"
+#include "data/diversity.h"
+#include "data/meteor.h"
+#include "data/rouge.h"
+#include "data/ter.h"
+#include "data/text.h"
+
+namespace retort {
+
+std::vector<double> Measurement::sums() const {
+  std::vector<double> sums(segments.at(0).size());
+  for (const auto& segment : segments)
+    for (size_t k = 0; k < sums.size(); k++) sums[k] += segment[k];
+  return sums;
+}
+
+Measurement mean_of(const std::vector<double>& values, std::string signature) {
+  Measurement m{{}, [](const std::vector<double>& sums) { return sums[0] / sums[1]; }, signature};
+  for (double value : values) m.segments.push_back({value, 1});
+  return m;
+}
+
+Segments references_of(const std::vector<Segments>& references, size_t i) {
+  Segments present;
+  for (const Segments& set : references)
+    if (!set[i].empty()) present.push_back(set[i]);
+  return present.empty() ? Segments{references[0][i]} : present;
+}
+
+std::string signature_of(const std::vector<Segments>& references, const std::string& details) {
+  std::string count = std::to_string(references.size());
+  for (size_t i = 0; !references.empty() && i < references[0].size(); i++) {
+    std::string here = std::to_string(references_of(references, i).size());
+    if (i > 0 && here != count) {
+      count = "var";
+      break;
+    }
+    count = here;
+  }
+  return fmt::format("nrefs:{}|{}|version:retort-{}", count, details, RETORT_VERSION);
+}
+
+void check_segments(const char* metric, const Segments& hypotheses,
+                    const std::vector<Segments>& references) {
+  if (hypotheses.empty() || references.empty())
+    throw std::invalid_argument(fmt::format("{}: no {} to score", metric,
+                                            hypotheses.empty() ? "hypotheses" : "references"));
+  for (size_t r = 0; r < references.size(); r++)
+    if (references[r].size() != hypotheses.size())
+      throw std::invalid_argument(
+          fmt::format("{}: {} hypotheses but {} segments in reference set {}", metric,
+                      hypotheses.size(), references[r].size(), r + 1));
+}
+
+const std::vector<Metric>& metrics() {
+  using Sets = std::vector<Segments>;
+  static const std::vector<Metric> table{
+      {"bleu", true, 2, measure_bleu},
+      {"chrf", true, 2, measure_chrf},
+      {"ter", true, 2, measure_ter},
+      {"rouge1", true, 2, [](const Segments& h, const Sets& r) { return measure_rouge(1, h, r); }},
+      {"rouge2", true, 2, [](const Segments& h, const Sets& r) { return measure_rouge(2, h, r); }},
+      {"rougeL", true, 2, [](const Segments& h, const Sets& r) { return measure_rouge(0, h, r); }},
+      {"meteor", true, 2, [](const Segments& h, const Sets& r) { return measure_meteor(h, r); }},
+      {"distinct1", false, 4,
+       [](const Segments& h, const Sets&) { return measure_distinct(1, h); }},
+      {"distinct2", false, 4,
+       [](const Segments& h, const Sets&) { return measure_distinct(2, h); }},
+      {"self_bleu", false, 2, [](const Segments& h, const Sets&) { return measure_self_bleu(h); }},
+  };
+  return table;
+}
+
+const Metric& find_metric(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Metric& metric : metrics()) {
+    if (metric.name == name) return metric;
+    names.push_back(metric.name);
+  }
+  std::string lower;
+  for (char c : name) lower += c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+  for (const char* known : {"bertscore", "moverscore", "bleurt"})
+    if (lower == known)
+      throw std::invalid_argument(
+          fmt::format("{} is not computed: it needs a pretrained network, which retort does not "
+                      "have; metrics: {}",
+                      name, join(names)));
+  throw std::invalid_argument(fmt::format("no metric \"{}\"; there are {}", name, join(names)));
+}
+
+}  // namespace retort

@@ -1,0 +1,85 @@
+// Resampling: statistics add up to what the text says, intervals and p values have their meaning.
+#include "data/bootstrap.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <random>
+
+#include "tests/data/temporary.h"
+
+using namespace retort;
+
+namespace {
+
+std::vector<double> normal(size_t n, unsigned seed, double mean = 0) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<double> draw(mean, 10);
+  std::vector<double> values(n);
+  for (double& value : values) value = draw(engine);
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("sums of segment statistics score as the same segments' text") {
+  Segments hypotheses{"the cat sat there", "", "a dog barked at Cats", "the the cat", "running"},
+      references{"the cat sat here", "an empty one", "cats barked at a dog", "the cat", "runs"};
+  std::vector<size_t> drawn{2, 2, 0, 4, 2};
+  Segments some, their;
+  for (size_t i : drawn) some.push_back(hypotheses[i]), their.push_back(references[i]);
+  for (const Metric& metric : metrics()) {
+    if (!metric.needs_references) continue;
+    INFO(metric.name);
+    Measurement all = metric.measure(hypotheses, {references}), few = all;
+    few.segments.clear();
+    for (size_t i : drawn) few.segments.push_back(all.segments[i]);
+    CHECK(few.score() == Approx(metric.measure(some, {their}).score()));
+  }
+}
+
+TEST_CASE("an interval is as wide as the mean's standard error says") {
+  Measurement m = mean_of(normal(400, 1), "");
+  Interval i = bootstrap(m), again = bootstrap(m), other = bootstrap(m, {1000, 2});
+  CHECK(i.high - i.low == Approx(2 * 1.96 * 10 / std::sqrt(400)).epsilon(0.15));
+  CHECK(i.low < m.score());
+  CHECK(m.score() < i.high);
+  CHECK((i.low == again.low && i.high == again.high));
+  CHECK(i.low != other.low);
+  Segments varied;
+  for (int k = 0; k < 50; k++)
+    varied.push_back("word" + std::to_string(k % 7 ? k % 7 : k) + " a b");
+  for (const char* name : {"distinct1", "distinct2", "self_bleu"}) {
+    INFO(name);
+    Measurement d = find_metric(name).measure(varied, {});
+    Interval around = bootstrap(d);
+    CHECK(around.low <= d.score());
+    CHECK(d.score() <= around.high);
+    CHECK(around.low < around.high);
+  }
+}
+
+TEST_CASE("the p of a paired bootstrap") {
+  std::vector<double> values = normal(100, 3), better = values;
+  Measurement a = mean_of(values, "");
+  Comparison same = compare(a, a);
+  CHECK(same.difference == 0);
+  CHECK(same.p == 1);
+  std::vector<double> noise =
+      normal(100, 4, 1);  // paired, so 0.1 counts where the scores vary by 10
+  for (size_t i = 0; i < better.size(); i++) better[i] += 0.02 * noise[i] + 0.1;
+  Comparison up = compare(mean_of(better, ""), a), down = compare(a, mean_of(better, ""));
+  CHECK(up.p < 0.01);
+  CHECK(up.interval.low > 0);
+  CHECK(down.difference == Approx(-up.difference));
+  CHECK(down.p == up.p);
+  int found = 0;  // of equal systems every twentieth is found to differ
+  for (unsigned k = 0; k < 400; k++)
+    found +=
+        compare(mean_of(normal(100, 1000 + k), ""), mean_of(normal(100, 5000 + k), "")).p < 0.05;
+  CHECK(found > 400 * 0.02);
+  CHECK(found < 400 * 0.09);
+  CHECK_THAT(error_of([&] {
+               compare(a, mean_of({1, 2}, ""));
+             }),
+             Catch::Contains("100 segments against 2"));
+}
