@@ -69,6 +69,8 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
     : terms_(stage.terms),
       of_teacher_(stage.teacher_sequences),
       of_student_(stage.student_sequences),
+      mix_(stage.mix),
+      mix_end_(stage.mix_end),
       teacher_sequences_(std::move(teacher_sequences)),
       layout_(layout),
       specials_(specials),
@@ -78,7 +80,7 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
       smoothing_(stage.train.smoothing),
       reduction_(parse_reduction(stage.train.reduction)) {
   for (const Term& t : terms_) {
-    if (!teacher && (t.loss != "ce" || t.on == "teacher"))
+    if (!teacher && (t.loss != "ce" || stage.wants_teacher_sequences()))
       throw std::runtime_error("stage " + stage.name + ": loss " + t.loss + " on " + t.on +
                                " sequences needs a teacher; add [teacher] to the recipe");
     if (t.on != "gold" && layout != Layout::seq2seq && layout != Layout::causal)
@@ -87,12 +89,32 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
   }
 }
 
+std::string Objective::writer_of(const std::string& on, long step, double progress) const {
+  if (on != "mixed") return on;
+  auto share = [&](double from, double to) { return from + progress * (to - from); };
+  double gold = share(mix_.gold / mix_.sum(), mix_end_.gold / mix_end_.sum()),
+         teacher = share(mix_.teacher / mix_.sum(), mix_end_.teacher / mix_end_.sum());
+  double u = uniform({seed_, uint32_t(step), kMix, 0}, 0, 0);
+  std::string writer = u < gold ? "gold" : u < gold + teacher ? "teacher" : "student";
+  return writer == "teacher" && of_teacher_.method == "gold" ? "gold" : writer;
+}
+
 Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
                               const std::vector<TokenPair>& pairs, const Model& student,
-                              long step) const {
+                              long step) {
   if (writer == "gold") return gold;
   bool own = writer == "student";
   std::vector<std::vector<int>> targets;
+  if (own && step % of_student_.every != 0 && !kept_.empty()) {  // sequences of earlier updates
+    Batch again;
+    again.size = gold.size;
+    for (int i = 0; i < gold.size; i++) {
+      float u = uniform({seed_, uint32_t(step), kReplay, 0}, uint32_t(gold.ids[size_t(i)]), 0);
+      const Kept& k = kept_[std::min(kept_.size() - 1, size_t(u * float(kept_.size())))];
+      again.ids.push_back(k.id), targets.push_back(k.target);
+    }
+    return with_targets(again, pairs, targets, layout_, specials_, max_target_);
+  }
   if (own || teacher_sequences_.empty()) {
     DecodeOptions o = decode_options(own ? of_student_ : of_teacher_);
     o.max_length = max_target_ + 1;
@@ -102,7 +124,31 @@ Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
   } else {
     for (int id : gold.ids) targets.push_back(teacher_sequences_[size_t(id)]);
   }
+  if (own && of_student_.every > 1)
+    for (size_t i = 0; i < targets.size(); i++) kept_.push_back({gold.ids[i], targets[i]});
   return with_targets(gold, pairs, targets, layout_, specials_, max_target_);
+}
+
+std::string Objective::kept() const {
+  Json list = Json::array();
+  for (const Kept& k : kept_) list.push_back({k.id, k.target});
+  return list.dump();
+}
+
+void Objective::restore(const std::string& text, size_t examples, int vocabulary) {
+  kept_.clear();
+  try {
+    for (const Json& k : Json::parse(text)) {
+      kept_.push_back({k.at(0).get<int>(), k.at(1).get<std::vector<int>>()});
+      bool good = kept_.back().id >= 0 && size_t(kept_.back().id) < examples;
+      for (int token : kept_.back().target) good &= token >= 0 && token < vocabulary;
+      if (!good) throw std::runtime_error("out of range");
+    }
+  } catch (const std::exception&) {
+    throw std::runtime_error(
+        "the student's sequences that it keeps are damaged; --overwrite "
+        "starts anew");
+  }
 }
 
 Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor& teacher,
@@ -148,23 +194,27 @@ Tensor Update::loss() const {
 }
 
 Update Objective::prepare(const Model& student, const std::vector<Batch>& batches,
-                          const std::vector<TokenPair>& pairs, long step) const {
+                          const std::vector<TokenPair>& pairs, long step, double progress) {
   Update u;
   u.step = step;
   std::set<std::string> writers;
   for (const Term& t : terms_) writers.insert(t.on);
   auto start = std::chrono::steady_clock::now();
+  if (of_student_.replay == 0 && step % of_student_.every == 0) kept_.clear();
   for (const Batch& gold : batches) {
     u.sequences += gold.size;
     u.tokens += layout_ == Layout::classify ? gold.size : gold.label_count;
-    for (const std::string& writer : writers) {
+    for (const std::string& on : writers) {
+      std::string writer = writer_of(on, step, progress);
       Batch b = sequences_of(writer, gold, pairs, student, step);
       long valid = layout_ == Layout::classify ? b.size : b.label_count;
-      u.rows[writer] += double(valid);
+      u.rows[on] += double(valid);
       if (writer != "gold") u.sampled += valid;
-      u.batches[writer].push_back(std::move(b));
+      u.batches[on].push_back(std::move(b));
     }
   }
+  if (of_student_.replay > 0)
+    while (kept_.size() > size_t(of_student_.replay)) kept_.pop_front();
   u.sample_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return u;

@@ -2,6 +2,7 @@
 // term (gold, or sampled from teacher or student) are made first, so that the reduction counts over
 // all of them and accumulation equals the large batch.
 #pragma once
+#include <deque>
 #include <map>
 
 #include "distill/experiment.h"
@@ -9,7 +10,12 @@
 namespace retort {
 
 /// Sites of random numbers (kernels/random.h), far from the models' own.
-enum Site : uint32_t { kStudentSamples = 1u << 20, kTeacherSamples = 1u << 21 };
+enum Site : uint32_t {
+  kStudentSamples = 1u << 20,
+  kTeacherSamples = 1u << 21,
+  kMix = 1u << 22,
+  kReplay = 1u << 23
+};
 
 /// One update: its sequences, made first, then the losses on them.
 struct Update {
@@ -33,21 +39,35 @@ class Objective {
             const Model* teacher, int max_target,
             std::vector<std::vector<int>> teacher_sequences = {});
 
-  /// The sequences of update `step`. `batches` come with the pairs they were collated from, by id.
+  /// The sequences of update `step`, `progress` (0 to 1) of training. `batches` come with the pairs
+  /// they were collated from, by id. Keeps the student's for later updates (StudentSequences).
   Update prepare(const Model& student, const std::vector<Batch>& batches,
-                 const std::vector<TokenPair>& pairs, long step) const;
+                 const std::vector<TokenPair>& pairs, long step, double progress = 0);
   /// Adds the gradients of an update to student.parameters(), and fills its losses. Nothing waits
   /// for the device, except with `check`: then a divergence that is not finite is an error which
   /// says why.
   void accumulate(Model& student, Update& update, bool check = false) const;
 
+  /// The student's sequences that are kept, as text for a checkpoint; restore() takes it back and
+  /// throws where it is damaged or names an example that is not one of `examples`.
+  std::string kept() const;
+  void restore(const std::string& text, size_t examples, int vocabulary);
+
  private:
+  struct Kept {
+    int id;  // of the pair
+    std::vector<int> target;
+  };
   Batch sequences_of(const std::string& writer, const Batch& gold,
-                     const std::vector<TokenPair>& pairs, const Model& student, long step) const;
+                     const std::vector<TokenPair>& pairs, const Model& student, long step);
+  std::string writer_of(const std::string& on, long step, double progress) const;
   Tensor loss_of(const Term& term, const Tensor& student, const Tensor& teacher, const Batch& batch,
                  double rows, double sequences, bool check) const;
   std::vector<Term> terms_;
-  Decoding of_teacher_, of_student_;
+  Decoding of_teacher_;
+  StudentSequences of_student_;
+  Mix mix_, mix_end_;
+  std::deque<Kept> kept_;  // the latest last
   std::vector<std::vector<int>> teacher_sequences_;
   Layout layout_;
   Specials specials_;

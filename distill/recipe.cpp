@@ -51,6 +51,15 @@ void visit(V& v, TeacherSequences& o) {
   v("offline", o.offline);
 }
 template <class V>
+void visit(V& v, StudentSequences& o) {
+  visit(v, static_cast<Decoding&>(o));
+  v("every", o.every), v("replay", o.replay);
+}
+template <class V>
+void visit(V& v, Mix& o) {
+  v("gold", o.gold), v("teacher", o.teacher), v("student", o.student);
+}
+template <class V>
 void visit(V& v, EvaluateOptions& o) {
   visit(v, static_cast<Decoding&>(o));
   v("min_length", o.min_length), v("max_length", o.max_length), v("rows", o.rows);
@@ -89,7 +98,8 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   std::string mixture = "arithmetic", score_term = "none";
   r("mixture", mixture), r("score_term", score_term);
   Json terms = r.take("terms"), train = r.take("train"), model = r.take("model"),
-       of_teacher = r.take("teacher_sequences"), of_student = r.take("student_sequences");
+       of_teacher = r.take("teacher_sequences"), of_student = r.take("student_sequences"),
+       mix = r.take("mix"), mix_end = r.take("mix_end");
   if (model.is_null()) model = Json::object();
   // Fields of the model may stand in the stage's own table: student.layers = 2.
   Json fields = Json::parse(ModelConfig().to_json());
@@ -103,6 +113,9 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   s.student_sequences.method = "sample";
   read(file, of_teacher, path + ".teacher_sequences", s.teacher_sequences);
   read(file, of_student, path + ".student_sequences", s.student_sequences);
+  read(file, mix, path + ".mix", s.mix);
+  s.mix_end = s.mix;
+  read(file, mix_end, path + ".mix_end", s.mix_end);
   std::string base = s.method.substr(0, s.method.find(':'));
   if (std::find(kMethods.begin(), kMethods.end(), base) == kMethods.end() ||
       (base != s.method && base != "gjs"))
@@ -174,6 +187,12 @@ void merge(Json& base, const Json& over) {
 }
 
 }  // namespace
+
+bool Stage::wants_teacher_sequences() const {
+  for (const Term& t : terms)
+    if (t.on == "teacher" || (t.on == "mixed" && mix.teacher + mix_end.teacher > 0)) return true;
+  return false;
+}
 
 std::vector<Term> method_terms(const std::string& method) {
   if (method == "mle") return {{"ce", "gold"}};
@@ -274,6 +293,7 @@ Json stage_table(const Stage& s) {
             {"model", model},
             {"teacher_sequences", table_of(s.teacher_sequences)},
             {"student_sequences", table_of(s.student_sequences)}};
+  if (s.mix.sum() > 0) t["mix"] = table_of(s.mix), t["mix_end"] = table_of(s.mix_end);
   if (s.method == "terms") {
     t["terms"] = Json::array();
     for (const Term& term : s.terms) t["terms"].push_back(table_of(term));

@@ -51,7 +51,9 @@ struct TrainOptions {
 /// One term of an objective: a loss on the positions of some sequences.
 struct Term {
   std::string loss = "ce";  ///< ce, or a divergence (losses/divergence.h)
-  std::string on = "gold";  ///< gold, teacher or student: who wrote the target sequences
+  /// Who wrote the target sequences: gold, teacher, student, or "mixed": one of them, drawn for
+  /// each update by [STAGE.mix].
+  std::string on = "gold";
   double weight = 1, temperature = 1;
   /// What skew_kl and skew_rkl mix with: "arithmetic": alpha; "exact": the conditional of the
   /// sequences' mixture (f-DISTILL, eq. 12); "exact_detached": without its gradient.
@@ -75,6 +77,21 @@ struct TeacherSequences : Decoding {
   bool offline = true;  ///< drawn once, before training, and kept (distill/sequences.h)
 };
 
+/// [STAGE.student_sequences]: the student's targets, drawn while it learns. Between two drawings,
+/// and where there is a replay buffer, sequences of earlier drawings are used again (DistiLLM's
+/// adaptive off-policy scheme).
+struct StudentSequences : Decoding {
+  long every = 1;  ///< updates from one drawing to the next
+  int replay = 0;  ///< sequences kept, the latest; 0: those of the last drawing
+};
+/// [STAGE.mix], and [STAGE.mix_end] for the last update with a straight line between: whose the
+/// sequences of an update are that terms "on" mixed see; shares, their sum counts as 1. GKD's
+/// on-policy fraction is the student's share.
+struct Mix {
+  double gold = 0, teacher = 0, student = 0;
+  double sum() const { return gold + teacher + student; }
+};
+
 /// A model and how it is trained: [teacher] or [students.NAME].
 struct Stage {
   std::string name;
@@ -83,7 +100,10 @@ struct Stage {
   std::string method = "mle";   ///< a name of method_terms(), or "terms"
   std::vector<Term> terms;      ///< what the method stands for
   TeacherSequences teacher_sequences;  ///< method "gold": the gold text stands in for them
-  Decoding student_sequences;
+  StudentSequences student_sequences;
+  Mix mix, mix_end;
+  /// Whether some term may see the teacher's own sequences.
+  bool wants_teacher_sequences() const;
   TrainOptions train;
 };
 

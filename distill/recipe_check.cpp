@@ -92,7 +92,7 @@ void check(const Table& t, const TrainOptions& o) {
 }
 
 void check(const Table& t, const Term& term) {
-  t.one_of("on", term.on, {"gold", "teacher", "student"});
+  t.one_of("on", term.on, {"gold", "teacher", "student", "mixed"});
   try {
     if (term.loss != "ce") parse_divergence(term.loss);
   } catch (const std::exception& e) {
@@ -131,7 +131,27 @@ int longest(const Recipe& r) {
 void check(const TomlFile& file, const std::string& path, const Stage& s, const Recipe& recipe) {
   check(Table{file, path + ".train"}, s.train);
   check(Table{file, path + ".teacher_sequences"}, s.teacher_sequences, true);
-  check(Table{file, path + ".student_sequences"}, s.student_sequences);
+  Table own{file, path + ".student_sequences"}, mix{file, path + ".mix"};
+  check(own, s.student_sequences);
+  own.at_least("every", double(s.student_sequences.every), 1);
+  own.at_least("replay", s.student_sequences.replay, 0);
+  for (const Mix& m : {s.mix, s.mix_end}) {
+    mix.at_least("gold", m.gold, 0), mix.at_least("teacher", m.teacher, 0);
+    mix.at_least("student", m.student, 0);
+  }
+  for (const Term& t : s.terms) {
+    if (t.on != "gold" && recipe.data.layout == "blocks")
+      Table{file, path}.refuse("method",
+                               s.method +
+                                   ": data.layout blocks has no prompts that a model could "
+                                   "go on from; use kd, or terms on gold");
+    if (t.on != "mixed") continue;
+    if (s.mix.sum() == 0 || s.mix_end.sum() == 0)
+      Table{file, path}.refuse(
+          "mix", "terms on mixed sequences need shares: mix = {gold = 0.5, student = 0.5}");
+    if (t.loss == "ce" && s.mix.student + s.mix_end.student > 0)
+      mix.refuse("student", "cross-entropy on the student's own samples makes it collapse");
+  }
   for (size_t i = 0; i < s.terms.size(); i++)
     check(Table{file, path + ".terms." + std::to_string(i)}, s.terms[i]);
   if (recipe.data.layout == "classify" && recipe.data.labels == "numbers")

@@ -124,12 +124,12 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     remove_teacher_sequences(experiment);
   std::unique_ptr<Model> teacher;
   for (const Term& term : stage.terms)
-    if (!teacher && (term.loss != "ce" || term.on == "teacher"))
+    if (!teacher && (term.loss != "ce" || stage.wants_teacher_sequences()))
       teacher = std::make_unique<Model>(experiment.load("teacher"));
   std::vector<std::vector<int>> sequences;
-  for (const Term& term : stage.terms)
-    if (term.on == "teacher" && stage.teacher_sequences.offline && sequences.empty())
-      sequences = teacher_sequences(experiment, stage.teacher_sequences, *teacher);
+  if (stage.wants_teacher_sequences() && stage.teacher_sequences.offline &&
+      stage.teacher_sequences.method != "gold")
+    sequences = teacher_sequences(experiment, stage.teacher_sequences, *teacher);
   Model model = experiment.build(stage);
   Parameters& parameters = model.parameters();
   auto optimizer = make_optimizer(t.optimizer, parameters);
@@ -156,6 +156,11 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     if (optimizer->steps != at.step)
       throw std::runtime_error(checkpoint + ": step and optimizer_steps differ; the file is " +
                                "damaged, --overwrite starts anew");
+    if (m.count("kept")) try {
+        objective.restore(m["kept"], pairs.size(), model.config().vocab);
+      } catch (const std::exception& e) {
+        throw std::runtime_error(checkpoint + ": " + e.what());
+      }
     std::string timing_path = dir + "/timing.json";  // figures only: a damaged one counts as none
     Json timing =
         fs::exists(timing_path) ? Json::parse(read_file(timing_path), nullptr, false) : Json();
@@ -172,6 +177,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
   auto save = [&] {
     save_checkpoint(checkpoint, parameters, *optimizer,
                     {{"step", std::to_string(at.step)},
+                     {"kept", objective.kept()},
                      {"epoch", std::to_string(at.epoch)},
                      {"index", std::to_string(at.index)},
                      {"fingerprint", fingerprint},
@@ -198,7 +204,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     Update r;
     double loss = 0, norm = 0;
     try {
-      r = objective.prepare(model, batches, pairs, at.step);
+      r = objective.prepare(model, batches, pairs, at.step, double(at.step) / double(total));
       Tensor gradient;
       auto update = [&] {
         parameters.zero_grads();

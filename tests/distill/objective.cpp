@@ -39,7 +39,7 @@ TEST_CASE("accumulated micro-batches give the large batch's loss and gradient", 
       return list;
     };
     Model teacher(small(), 2, Dtype::f64, device);
-    for (const char* method : {"mle", "kl", "rkl", "js", "tvd"})
+    for (const char* method : {"mle", "kl", "rkl", "js", "tvd", "gjs:0.3"})
       for (const char* reduction : {"tokens", "sequences", "batch"}) {
         // One of each shows what the device adds.
         if (device == Device::cuda && (std::string(method) != "js" || reduction[0] != 's'))
@@ -47,6 +47,11 @@ TEST_CASE("accumulated micro-batches give the large batch's loss and gradient", 
         INFO(method << " by " << reduction);
         Stage stage;
         stage.name = "student", stage.terms = method_terms(method);
+        if (method[0] == 'g')  // with all that makes it the sequence's
+          for (Term& t : stage.terms) {
+            t.mixture = "exact";
+            if (t.on == "student") t.score_term = "rb";
+          }
         stage.train.reduction = reduction, stage.train.smoothing = 0.1;
         Objective objective(stage, Layout::seq2seq, {}, 7, &teacher, 9);
         std::vector<double> gradient;
@@ -76,4 +81,53 @@ TEST_CASE("a sample that did not end is labelled as it was sampled, without an e
     CHECK(kept == std::vector<int>{21, 22, 23, 24, 31, 32, 3});
     CHECK(b.label_count == 7);
   }
+}
+
+TEST_CASE("the student's sequences are drawn every so many updates, kept, replayed, restored") {
+  std::vector<TokenPair> pairs = pairs_of(8);
+  Batch gold = collate(pairs, Layout::seq2seq, {});
+  Model teacher(small(), 2), student(small(), 3);
+  Stage stage;
+  stage.name = "student", stage.terms = method_terms("rkl");
+  stage.student_sequences.method = "sample", stage.student_sequences.every = 3;
+  auto labels = [&](Objective& o, long step) {
+    return o.prepare(student, {gold}, pairs, step).batches.at("student")[0].labels;
+  };
+  Objective o(stage, Layout::seq2seq, {}, 7, &teacher, 9);
+  std::vector<int> first = labels(o, 0);
+  CHECK(Json::parse(o.kept()).size() == 8);
+  std::string kept = o.kept();
+  CHECK(labels(o, 1) != labels(o, 2));  // other rows of the kept
+  CHECK(o.kept() == kept);
+  Objective again(stage, Layout::seq2seq, {}, 7, &teacher, 9);
+  again.restore(kept, pairs.size(), small().vocab);
+  CHECK(labels(again, 2) == labels(o, 2));
+  CHECK(labels(again, 3) == labels(o, 3));  // drawn anew, the old ones forgotten
+  CHECK(again.kept() != kept);
+  stage.student_sequences.replay = 12;
+  Objective replay(stage, Layout::seq2seq, {}, 7, &teacher, 9);
+  labels(replay, 0), labels(replay, 3);
+  CHECK(Json::parse(replay.kept()).size() == 12);
+  for (const char* bad : {"[[8, [3]]]", "[[0, [999]]]", "[[0", "[[0, 3]]"})
+    CHECK_THROWS_WITH(again.restore(bad, pairs.size(), small().vocab), Catch::Contains("damaged"));
+}
+
+TEST_CASE("mixed sequences are whose the shares say, on a schedule") {
+  std::vector<TokenPair> pairs = pairs_of(2);
+  Batch gold = collate(pairs, Layout::seq2seq, {});
+  Model teacher(small(), 2), student(small(), 3);
+  Stage stage;
+  stage.name = "student", stage.terms = {{"kl", "mixed"}};
+  stage.student_sequences.method = "sample";
+  stage.mix = {3, 0, 1}, stage.mix_end = {0, 0, 1};
+  Objective o(stage, Layout::seq2seq, {}, 7, &teacher, 9);
+  auto share = [&](double progress) {
+    int own = 0;
+    for (long step = 0; step < 400; step++)
+      own += o.prepare(student, {gold}, pairs, step, progress).sampled > 0;
+    return own / 400.0;
+  };
+  CHECK(share(0) == Approx(0.25).margin(0.07));
+  CHECK(share(0.5) == Approx(0.625).margin(0.07));
+  CHECK(share(1) == 1);
 }

@@ -202,6 +202,10 @@ TEST_CASE("classifier, regression, language model: trained, evaluated, generated
   CHECK(r.text.find("no distributions for kl") != std::string::npos);
   REQUIRE(run("train " + regression + " students.kl.method=mle").status == 0);
   std::string language = toml("lm", lines, "format = \"text\"\nlayout = \"blocks\"", "decoder");
+  r = run("run " + language);
+  CHECK(r.status == 1);
+  CHECK(r.text.find("blocks has no prompts") != std::string::npos);
+  language += " students.kl.method=kd";
   r = run("run " + language + " train.steps=300");
   INFO(r.text);
   REQUIRE(r.status == 0);
