@@ -26,7 +26,7 @@ template <template <class, class> class K, class F>
 constexpr int chunk<K<F, bf16>> = 8;
 
 template <class K>
-__global__ void __launch_bounds__(128, 8) rows_warp(K k, int count) {
+__global__ void __launch_bounds__(128, 7) rows_warp(K k, int count) {
   int row = int(blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32);
   if (row < count) k(Warp<chunk<K>>{}, row);
 }

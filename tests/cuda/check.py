@@ -21,7 +21,7 @@ DEVICES = {"A100": (2.039e12, 19.5e12), "H100": (3.35e12, 66.9e12)}
 
 # How a kernel is launched, and the registers a thread may have for its block to be resident.
 LAUNCHES = {
-    "rows_warp": ("a warp a row, 128 threads", 64),
+    "rows_warp": ("a warp a row, 128 threads", 72),
     "rows_block": ("a block a row, 256 or 1,024 threads", 64),
     "rows_blocks": ("2 to 16 blocks a row, 512 threads", 64),
     "map_kernel": ("4 elements a thread, 256 threads; 8 of bfloat16, 128 threads", 64),
