@@ -42,6 +42,8 @@ def fetch(address, path):
                 out.write(piece)
                 digest.update(piece)
                 size += len(piece)
+    except ValueError as error:
+        raise Failure(f"{address}: is no address; look at RETORT_MIRROR") from error
     except urllib.error.HTTPError as error:
         raise Failure(f"{address}: the server says {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
@@ -59,9 +61,12 @@ def download(name, work, pins):
     """Downloads a set's files into a folder, checks them against the pins or adds to these."""
     known = {}
     if pins.exists():
-        for line in pins.read_text(encoding="utf-8").splitlines():
-            digest, size, file = line.split()
-            known[file] = digest, int(size)
+        for number, line in enumerate(pins.read_text(encoding="utf-8").splitlines(), 1):
+            match = re.fullmatch(r"([0-9a-f]{64})  (\d+)  (\S+)", line)
+            if not match:
+                raise Failure(f"{pins}:{number}: expected a SHA-256, a size and a file's name; "
+                              "remove the line")
+            known[match[3]] = match[1], int(match[2])
     for file, address in sources(name):
         print(f"downloading {address}", flush=True)
         found = fetch(address, work / file)
@@ -191,7 +196,8 @@ def get(name, folder):
         pinned = download(name, work, pins)
         try:
             report = unpack(work, result)
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, ValueError) as error:
+        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, ValueError,
+                LookupError, AttributeError) as error:
             raise Failure(f"{name}: what was downloaded cannot be unpacked: {error}") from error
         beside = work / pins.name
         beside.write_text(pinned, encoding="utf-8")

@@ -15,8 +15,9 @@ namespace retort {
 namespace {
 
 // Evaluation keeps nothing half done.
-void stop_if_interrupted() {
-  if (interrupted()) throw Interrupted{"stopped while evaluating; the same command evaluates anew"};
+void stop_if_interrupted(const std::string& what = "evaluating") {
+  if (interrupted())
+    throw Interrupted{"stopped while " + what + "; the same command begins that anew"};
 }
 
 // Batches of similar source lengths, so that little is padded; ids say where rows belong.
@@ -64,7 +65,7 @@ std::vector<std::vector<int>> decode_pairs(Experiment& e, const Model& model,
   if (!title.empty()) progress.emplace(title, long(batches.size()), 0, 10);
   long done = 0;
   for (const Batch& b : batches) {
-    stop_if_interrupted();
+    stop_if_interrupted(title.empty() ? "evaluating" : "drawing " + title);
     options.sequences = b.ids;
     std::vector<std::vector<int>> targets = decode_batch(model, b, e.layout(), options);
     for (size_t i = 0; i < targets.size(); i++) out[size_t(b.ids[i])] = std::move(targets[i]);

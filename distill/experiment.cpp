@@ -251,8 +251,7 @@ std::string Experiment::fingerprint(const Stage& stage) {
   bool needs_teacher = stage.init.rfind("teacher:", 0) == 0;
   if (std::string file = init_file(stage.init); fs::is_regular_file(file))
     t["init_hash"] = checksum(file);
-  for (const Term& term : stage.terms)
-    needs_teacher |= term.loss != "ce" || stage.wants_teacher_sequences();
+  for (const Term& term : stage.terms) needs_teacher |= term.loss != "ce" || stage.sees("teacher");
   if (needs_teacher && fs::exists(weights_path(folder("teacher"))))
     t["teacher_hash"] = checksum(weights_path(folder("teacher")));
   return t.dump();

@@ -80,13 +80,25 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
       smoothing_(stage.train.smoothing),
       reduction_(parse_reduction(stage.train.reduction)) {
   for (const Term& t : terms_) {
-    if (!teacher && (t.loss != "ce" || stage.wants_teacher_sequences()))
+    if (!teacher && (t.loss != "ce" || stage.sees("teacher")))
       throw std::runtime_error("stage " + stage.name + ": loss " + t.loss + " on " + t.on +
                                " sequences needs a teacher; add [teacher] to the recipe");
     if (t.on != "gold" && layout != Layout::seq2seq && layout != Layout::causal)
       throw std::runtime_error("stage " + stage.name +
                                ": only data.layout seq2seq and causal can be sampled");
   }
+}
+
+std::vector<int> ids_in(const Json& list, int limit) {
+  std::vector<int> ids;
+  if (!list.is_array()) throw std::runtime_error("expected a list of whole numbers");
+  for (const Json& id : list) {
+    if (!id.is_number_integer()) throw std::runtime_error("expected whole numbers");
+    if (id.get<int64_t>() < 0 || id.get<int64_t>() >= limit)
+      throw std::runtime_error("no token " + id.dump());
+    ids.push_back(id.get<int>());
+  }
+  return ids;
 }
 
 std::string Objective::writer_of(const std::string& on, long step, double progress) const {
@@ -101,16 +113,17 @@ std::string Objective::writer_of(const std::string& on, long step, double progre
 
 Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
                               const std::vector<TokenPair>& pairs, const Model& student,
-                              long step) {
+                              bool replays, Update& u) const {
   if (writer == "gold") return gold;
+  long step = u.step;
   bool own = writer == "student";
   std::vector<std::vector<int>> targets;
-  if (own && step % of_student_.every != 0 && !kept_.empty()) {  // sequences of earlier updates
+  if (own && replays) {  // sequences of earlier updates
     Batch again;
     again.size = gold.size;
     for (int i = 0; i < gold.size; i++) {
       float u = uniform({seed_, uint32_t(step), kReplay, 0}, uint32_t(gold.ids[size_t(i)]), 0);
-      const Kept& k = kept_[std::min(kept_.size() - 1, size_t(u * float(kept_.size())))];
+      const Update::Drawn& k = kept_[std::min(kept_.size() - 1, size_t(u * float(kept_.size())))];
       again.ids.push_back(k.id), targets.push_back(k.target);
     }
     return with_targets(again, pairs, targets, layout_, specials_, max_target_);
@@ -124,14 +137,16 @@ Batch Objective::sequences_of(const std::string& writer, const Batch& gold,
   } else {
     for (int id : gold.ids) targets.push_back(teacher_sequences_[size_t(id)]);
   }
-  if (own && of_student_.every > 1)
-    for (size_t i = 0; i < targets.size(); i++) kept_.push_back({gold.ids[i], targets[i]});
-  return with_targets(gold, pairs, targets, layout_, specials_, max_target_);
+  if (own)
+    for (size_t i = 0; i < targets.size(); i++) u.drawn.push_back({gold.ids[i], targets[i]});
+  Batch b = with_targets(gold, pairs, targets, layout_, specials_, max_target_);
+  if (own || teacher_sequences_.empty()) u.sampled += b.label_count;
+  return b;
 }
 
 std::string Objective::kept() const {
   Json list = Json::array();
-  for (const Kept& k : kept_) list.push_back({k.id, k.target});
+  for (const Update::Drawn& k : kept_) list.push_back({k.id, k.target});
   return list.dump();
 }
 
@@ -139,10 +154,8 @@ void Objective::restore(const std::string& text, size_t examples, int vocabulary
   kept_.clear();
   try {
     for (const Json& k : Json::parse(text)) {
-      kept_.push_back({k.at(0).get<int>(), k.at(1).get<std::vector<int>>()});
-      bool good = kept_.back().id >= 0 && size_t(kept_.back().id) < examples;
-      for (int token : kept_.back().target) good &= token >= 0 && token < vocabulary;
-      if (!good) throw std::runtime_error("out of range");
+      std::vector<int> id = ids_in(Json::array({k.at(0)}), int(examples));
+      kept_.push_back({id[0], ids_in(k.at(1), vocabulary)});
     }
   } catch (const std::exception&) {
     throw std::runtime_error(
@@ -200,21 +213,23 @@ Update Objective::prepare(const Model& student, const std::vector<Batch>& batche
   std::set<std::string> writers;
   for (const Term& t : terms_) writers.insert(t.on);
   auto start = std::chrono::steady_clock::now();
-  if (of_student_.replay == 0 && step % of_student_.every == 0) kept_.clear();
+  bool replays = step % of_student_.every != 0 && !kept_.empty();  // for all of the update
   for (const Batch& gold : batches) {
     u.sequences += gold.size;
     u.tokens += layout_ == Layout::classify ? gold.size : gold.label_count;
     for (const std::string& on : writers) {
       std::string writer = writer_of(on, step, progress);
-      Batch b = sequences_of(writer, gold, pairs, student, step);
+      Batch b = sequences_of(writer, gold, pairs, student, replays, u);
       long valid = layout_ == Layout::classify ? b.size : b.label_count;
       u.rows[on] += double(valid);
-      if (writer != "gold") u.sampled += valid;
       u.batches[on].push_back(std::move(b));
     }
   }
-  if (of_student_.replay > 0)
-    while (kept_.size() > size_t(of_student_.replay)) kept_.pop_front();
+  if (of_student_.every > 1 && !u.drawn.empty()) {
+    if (of_student_.replay == 0) kept_.clear();
+    kept_.insert(kept_.end(), u.drawn.begin(), u.drawn.end());
+    while (of_student_.replay > 0 && kept_.size() > size_t(of_student_.replay)) kept_.pop_front();
+  }
   u.sample_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return u;

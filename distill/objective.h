@@ -19,6 +19,12 @@ enum Site : uint32_t {
 
 /// One update: its sequences, made first, then the losses on them.
 struct Update {
+  /// A target that the student drew, and the pair it is for.
+  struct Drawn {
+    int id;
+    std::vector<int> target;
+  };
+  std::vector<Drawn> drawn;
   long step = 0;
   long tokens = 0;   ///< valid label positions of the gold batches
   long sampled = 0;  ///< tokens sampled for the update
@@ -54,12 +60,9 @@ class Objective {
   void restore(const std::string& text, size_t examples, int vocabulary);
 
  private:
-  struct Kept {
-    int id;  // of the pair
-    std::vector<int> target;
-  };
   Batch sequences_of(const std::string& writer, const Batch& gold,
-                     const std::vector<TokenPair>& pairs, const Model& student, long step);
+                     const std::vector<TokenPair>& pairs, const Model& student, bool replays,
+                     Update& update) const;
   std::string writer_of(const std::string& on, long step, double progress) const;
   Tensor loss_of(const Term& term, const Tensor& student, const Tensor& teacher, const Batch& batch,
                  double rows, double sequences, bool check) const;
@@ -67,7 +70,7 @@ class Objective {
   Decoding of_teacher_;
   StudentSequences of_student_;
   Mix mix_, mix_end_;
-  std::deque<Kept> kept_;  // the latest last
+  std::deque<Update::Drawn> kept_;  // the latest last
   std::vector<std::vector<int>> teacher_sequences_;
   Layout layout_;
   Specials specials_;
@@ -84,6 +87,9 @@ class Objective {
 Batch with_targets(const Batch& batch, const std::vector<TokenPair>& pairs,
                    const std::vector<std::vector<int>>& targets, Layout layout, Specials specials,
                    int max_target);
+
+/// Whole numbers from 0 to limit - 1 of a JSON list; throws, saying what is wrong.
+std::vector<int> ids_in(const Json& list, int limit);
 
 /// What a recipe says of decoding; lengths and key are the caller's.
 DecodeOptions decode_options(const Decoding& decoding);

@@ -95,8 +95,7 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   s.name = name, s.train = shared;
   Reader r(file, std::move(table), path);
   r("init", s.init), r("method", s.method);
-  std::string mixture = "arithmetic", score_term = "none";
-  r("mixture", mixture), r("score_term", score_term);
+  r("mixture", s.mixture), r("score_term", s.score_term);
   Json terms = r.take("terms"), train = r.take("train"), model = r.take("model"),
        of_teacher = r.take("teacher_sequences"), of_student = r.take("student_sequences"),
        mix = r.take("mix"), mix_end = r.take("mix_end");
@@ -114,8 +113,10 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   read(file, of_teacher, path + ".teacher_sequences", s.teacher_sequences);
   read(file, of_student, path + ".student_sequences", s.student_sequences);
   read(file, mix, path + ".mix", s.mix);
-  s.mix_end = s.mix;
-  read(file, mix_end, path + ".mix_end", s.mix_end);
+  if (mix_end.is_null())
+    s.mix_end = s.mix;
+  else
+    read(file, mix_end, path + ".mix_end", s.mix_end);
   std::string base = s.method.substr(0, s.method.find(':'));
   if (std::find(kMethods.begin(), kMethods.end(), base) == kMethods.end() ||
       (base != s.method && base != "gjs"))
@@ -133,19 +134,20 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
       throw std::runtime_error(r.where("method") + ": " + e.what());
     }
     // Whether a term can take them is checked with all terms (recipe_check.cpp).
-    if (mixture != "arithmetic" && base != "js" && base != "gjs")
+    if (s.mixture != "arithmetic" && base != "js" && base != "gjs")
       throw std::runtime_error(r.where("mixture") + ": " + s.method +
                                " mixes nothing; js and gjs do");
     for (Term& t : s.terms) {
-      t.mixture = mixture;
-      if (t.on == "student") t.score_term = score_term;
+      t.mixture = s.mixture;
+      if (t.on == "student") t.score_term = s.score_term;
     }
-    if (score_term != "none" && base != "rkl" && base != "js" && base != "gjs")
+    bool takes = base == "rkl" || ((base == "js" || base == "gjs") && s.mixture != "arithmetic");
+    if (s.score_term != "none" && !takes)
       throw std::runtime_error(r.where("score_term") + ": is for rkl, and for js and gjs with " +
                                "mixture = \"exact\", not for " + s.method);
   }
-  if (s.method == "terms" && (mixture != "arithmetic" || score_term != "none"))
-    throw std::runtime_error(r.where(mixture != "arithmetic" ? "mixture" : "score_term") +
+  if (s.method == "terms" && (s.mixture != "arithmetic" || s.score_term != "none"))
+    throw std::runtime_error(r.where(s.mixture != "arithmetic" ? "mixture" : "score_term") +
                              ": say it in each of the terms");
   if (s.teacher_sequences.method == "gold")
     for (Term& t : s.terms)
@@ -188,9 +190,11 @@ void merge(Json& base, const Json& over) {
 
 }  // namespace
 
-bool Stage::wants_teacher_sequences() const {
+bool Stage::sees(const std::string& writer) const {
+  double share =
+      writer == "teacher" ? mix.teacher + mix_end.teacher : mix.student + mix_end.student;
   for (const Term& t : terms)
-    if (t.on == "teacher" || (t.on == "mixed" && mix.teacher + mix_end.teacher > 0)) return true;
+    if (t.on == writer || (t.on == "mixed" && share > 0)) return true;
   return false;
 }
 
@@ -287,12 +291,13 @@ Json evaluate_table(const EvaluateOptions& o) { return table_of(o); }
 Json stage_table(const Stage& s) {
   Json model = Json::parse(s.model.to_json());
   for (const char* key : kOfVocabulary) model.erase(key);
-  Json t = {{"init", s.init},
-            {"method", s.method},
-            {"train", table_of(s.train)},
-            {"model", model},
-            {"teacher_sequences", table_of(s.teacher_sequences)},
-            {"student_sequences", table_of(s.student_sequences)}};
+  Json t = {{"init", s.init}, {"method", s.method}, {"train", table_of(s.train)}, {"model", model}};
+  // What no term uses is left out, of runs and of what they are compared by.
+  if (s.mixture != "arithmetic") t["mixture"] = s.mixture;
+  if (s.score_term != "none") t["score_term"] = s.score_term;
+  if (s.sees("teacher") || s.teacher_sequences.method == "gold")
+    t["teacher_sequences"] = table_of(s.teacher_sequences);
+  if (s.sees("student")) t["student_sequences"] = table_of(s.student_sequences);
   if (s.mix.sum() > 0) t["mix"] = table_of(s.mix), t["mix_end"] = table_of(s.mix_end);
   if (s.method == "terms") {
     t["terms"] = Json::array();

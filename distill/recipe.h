@@ -77,12 +77,11 @@ struct TeacherSequences : Decoding {
   bool offline = true;  ///< drawn once, before training, and kept (distill/sequences.h)
 };
 
-/// [STAGE.student_sequences]: the student's targets, drawn while it learns. Between two drawings,
-/// and where there is a replay buffer, sequences of earlier drawings are used again (DistiLLM's
-/// adaptive off-policy scheme).
+/// [STAGE.student_sequences]: the student's targets, drawn while it learns. Between two drawings
+/// sequences of earlier ones are used again, as DistiLLM does with its replay buffer.
 struct StudentSequences : Decoding {
   long every = 1;  ///< updates from one drawing to the next
-  int replay = 0;  ///< sequences kept, the latest; 0: those of the last drawing
+  int replay = 0;  ///< with every > 1: how many are kept, the latest; 0: those of the last drawing
 };
 /// [STAGE.mix], and [STAGE.mix_end] for the last update with a straight line between: whose the
 /// sequences of an update are that terms "on" mixed see; shares, their sum counts as 1. GKD's
@@ -98,12 +97,15 @@ struct Stage {
   ModelConfig model;
   std::string init = "random";  ///< random, a checkpoint's path, or "teacher:0,2" (copied layers)
   std::string method = "mle";   ///< a name of method_terms(), or "terms"
-  std::vector<Term> terms;      ///< what the method stands for
+  /// Of the method's terms that can take them (see Term); "arithmetic" and "none" where terms are
+  /// given.
+  std::string mixture = "arithmetic", score_term = "none";
+  std::vector<Term> terms;             ///< what the method stands for
   TeacherSequences teacher_sequences;  ///< method "gold": the gold text stands in for them
   StudentSequences student_sequences;
   Mix mix, mix_end;
-  /// Whether some term may see the teacher's own sequences.
-  bool wants_teacher_sequences() const;
+  /// Whether some term may see sequences of this writer, "teacher" or "student".
+  bool sees(const std::string& writer) const;
   TrainOptions train;
 };
 

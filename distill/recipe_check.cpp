@@ -135,16 +135,30 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
   check(own, s.student_sequences);
   own.at_least("every", double(s.student_sequences.every), 1);
   own.at_least("replay", s.student_sequences.replay, 0);
-  for (const Mix& m : {s.mix, s.mix_end}) {
-    mix.at_least("gold", m.gold, 0), mix.at_least("teacher", m.teacher, 0);
-    mix.at_least("student", m.student, 0);
+  if (s.student_sequences.replay > 0 && s.student_sequences.every == 1)
+    own.refuse("replay", "is used between two drawings; set every above 1");
+  for (auto [key, m] : {std::pair{".mix", &s.mix}, {".mix_end", &s.mix_end}}) {
+    Table shares{file, path + key};
+    shares.at_least("gold", m->gold, 0), shares.at_least("teacher", m->teacher, 0);
+    shares.at_least("student", m->student, 0);
   }
+  const StudentSequences& d = s.student_sequences;
+  bool sampled = d.method == "sample" && d.temperature == 1 && d.top_k == 0 && d.top_p == 1;
   for (const Term& t : s.terms) {
     if (t.on != "gold" && recipe.data.layout == "blocks")
       Table{file, path}.refuse("method",
                                s.method +
                                    ": data.layout blocks has no prompts that a model could "
                                    "go on from; use kd, or terms on gold");
+    if (t.score_term != "none" && (!sampled || d.every > 1))
+      own.refuse(d.every > 1 ? "every" : "method",
+                 "score_term needs the student's own samples of every update: method sample, "
+                 "temperature 1, all tokens, every 1");
+    if (t.score_term != "none" && s.train.reduction != "batch")
+      Table{file, path + ".train"}.refuse(
+          "reduction",
+          "must be \"batch\" with score_term: a mean over tokens changes with the "
+          "length of a sample, which then has a gradient too");
     if (t.on != "mixed") continue;
     if (s.mix.sum() == 0 || s.mix_end.sum() == 0)
       Table{file, path}.refuse(

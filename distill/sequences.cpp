@@ -41,16 +41,11 @@ std::vector<std::vector<int>> read(const std::string& path, const Json& made, si
         throw std::runtime_error(path + ": was made with another " + key + again);
       continue;
     }
-    if (!j.is_object() || !j["ids"].is_array())
-      throw std::runtime_error(lines.where() + ": expected {\"ids\": [...]}" + again);
     try {
-      sequences.push_back(j["ids"].get<std::vector<int>>());
-    } catch (const std::exception&) {
-      throw std::runtime_error(lines.where() + ": expected whole numbers" + again);
+      sequences.push_back(ids_in(j.is_object() ? j["ids"] : j, made["vocabulary_size"]));
+    } catch (const std::exception& e) {
+      throw std::runtime_error(lines.where() + ": " + e.what() + again);
     }
-    for (int id : sequences.back())
-      if (id < 0 || id >= made["vocabulary_size"])
-        throw std::runtime_error(lines.where() + ": no token " + std::to_string(id) + again);
   }
   if (sequences.size() != count)
     throw std::runtime_error(fmt::format("{}: {} sequences, the training text has {}{}", path,
@@ -85,7 +80,7 @@ std::vector<std::vector<int>> teacher_sequences(Experiment& e, const Decoding& d
   std::string path = fmt::format("{}/sequences-{}-{}.jsonl", e.folder("teacher"), decoding.method,
                                  checksum_of(how.dump()).substr(0, 8));
   if (fs::exists(path)) return read(path, made, pairs.size());
-  auto sequences = decode_pairs(e, teacher, pairs, o, "teacher's sequences");
+  auto sequences = decode_pairs(e, teacher, pairs, o, "the teacher's sequences");
   std::string text = made.dump() + "\n";
   for (const std::vector<int>& ids : sequences)
     text += Json{{"ids", ids}, {"text", e.tokenizer().decode(ids)}}.dump() + "\n";

@@ -124,10 +124,10 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     remove_teacher_sequences(experiment);
   std::unique_ptr<Model> teacher;
   for (const Term& term : stage.terms)
-    if (!teacher && (term.loss != "ce" || stage.wants_teacher_sequences()))
+    if (!teacher && (term.loss != "ce" || stage.sees("teacher")))
       teacher = std::make_unique<Model>(experiment.load("teacher"));
   std::vector<std::vector<int>> sequences;
-  if (stage.wants_teacher_sequences() && stage.teacher_sequences.offline &&
+  if (stage.sees("teacher") && stage.teacher_sequences.offline &&
       stage.teacher_sequences.method != "gold")
     sequences = teacher_sequences(experiment, stage.teacher_sequences, *teacher);
   Model model = experiment.build(stage);
@@ -204,7 +204,8 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     Update r;
     double loss = 0, norm = 0;
     try {
-      r = objective.prepare(model, batches, pairs, at.step, double(at.step) / double(total));
+      r = objective.prepare(model, batches, pairs, at.step,
+                            double(at.step) / double(std::max(1L, total - 1)));
       Tensor gradient;
       auto update = [&] {
         parameters.zero_grads();

@@ -103,16 +103,16 @@ TEST_CASE("sequence-level objectives have the same losses on every device", "[cu
       all.push_back(Json::parse(line)["loss"].get<double>());
     return all;
   };
-  const std::string s = "students.student.";
+  const std::string s = "students.student.", batch = s + "train.reduction=batch";
   for (const std::vector<std::string>& how : std::vector<std::vector<std::string>>{
            {s + "method=seqkd"},
            {s + "method=engine", s + "student_sequences.method=greedy"},
            {s + "method=kl", s + "teacher_sequences.offline=false"},
-           {s + "method=rkl", s + "score_term=rb"},
-           {s + "method=rkl", s + "score_term=mc"},
+           {s + "method=rkl", s + "score_term=rb", batch},
+           {s + "method=rkl", s + "score_term=mc", batch},
            {s + "method=gjs:0.15", s + "mixture=exact_detached"},
-           {s + "method=js", s + "mixture=exact", s + "score_term=mc"},
-           {s + "method=js", s + "mixture=exact", s + "score_term=rb", "dtype=bf16"}}) {
+           {s + "method=js", s + "mixture=exact", s + "score_term=mc", batch},
+           {s + "method=js", s + "mixture=exact", s + "score_term=rb", batch, "dtype=bf16"}}) {
     std::vector<double> expected = student(how);
     REQUIRE(expected.size() == 6);
     std::vector<std::string> cuda = how;

@@ -131,3 +131,82 @@ TEST_CASE("mixed sequences are whose the shares say, on a schedule") {
   CHECK(share(0.5) == Approx(0.625).margin(0.07));
   CHECK(share(1) == 1);
 }
+
+TEST_CASE("replayed sequences of micro-batches are the large batch's") {
+  std::vector<TokenPair> pairs = pairs_of(8);
+  Model teacher(small(), 2), student(small(), 3);
+  Stage stage;
+  stage.name = "student", stage.terms = method_terms("rkl");
+  stage.student_sequences.method = "sample", stage.student_sequences.every = 2;
+  for (long step : {4, 5}) {
+    std::vector<std::vector<int>> expected;
+    for (size_t rows : {8, 3}) {
+      Objective o(stage, Layout::seq2seq, {}, 7, &teacher, 9);
+      std::vector<Batch> list;
+      for (size_t i = 0; i < pairs.size(); i += rows)
+        list.push_back(collate(
+            {pairs.begin() + long(i), pairs.begin() + long(std::min(pairs.size(), i + rows))},
+            Layout::seq2seq, {}));
+      if (step == 5) o.prepare(student, list, pairs, 4);
+      Update u = o.prepare(student, list, pairs, step);
+      std::vector<std::vector<int>> seen;  // each sequence with its source
+      for (const Batch& b : u.batches.at("student"))
+        for (int row = 0; row < b.size; row++) {
+          seen.push_back({b.ids[size_t(row)]});
+          for (int t = 0; t < b.target_length; t++)
+            if (int label = b.labels[size_t(row * b.target_length + t)]; label >= 0)
+              seen.back().push_back(label);
+        }
+      if (rows == 8) expected = seen;
+      CHECK(seen == expected);
+    }
+  }
+}
+
+TEST_CASE("gjs with the exact mixture, from its formula") {
+  const double beta = 0.15;
+  ModelConfig config = small();
+  config.dropout = config.attention_dropout = 0;
+  std::vector<TokenPair> pairs = pairs_of(5);
+  Batch gold = collate(pairs, Layout::seq2seq, {});
+  Model teacher(config, 2, Dtype::f64), student(config, 3, Dtype::f64);
+  std::vector<std::vector<int>> written;
+  for (int i = 0; i < 5; i++) written.push_back(std::vector<int>(size_t(1 + i), 6 + i));
+  for (std::string mixture : {"arithmetic", "exact", "exact_detached"}) {
+    Stage stage;
+    stage.name = "student", stage.terms = method_terms("gjs:0.15");
+    stage.train.reduction = "batch", stage.student_sequences.method = "sample";
+    for (Term& t : stage.terms) t.mixture = mixture;
+    Objective o(stage, Layout::seq2seq, {}, 7, &teacher, 9, written);
+    Update u = o.prepare(student, {gold}, pairs, 0);
+    o.accumulate(student, u);
+    double expected = 0;
+    for (auto [writer, list] : u.batches) {
+      const Batch& b = list[0];
+      Pass pass;
+      NoGrad quiet;
+      auto rows = [&](const Model& m) {
+        return softmax(m.forward(inputs_of(b, Layout::seq2seq, Device::cpu), pass).logits).values();
+      };
+      std::vector<double> p = rows(teacher), q = rows(student);
+      for (int row = 0; row < b.size; row++) {
+        double odds = beta / (1 - beta);  // P(y_<t) beta over Q(y_<t) (1 - beta)
+        for (int t = 0; t < b.target_length; t++) {
+          int at = row * b.target_length + t, label = b.labels[size_t(at)];
+          if (label < 0) continue;
+          double w = mixture == "arithmetic" ? beta : odds / (1 + odds);
+          for (int v = 0; v < config.vocab; v++) {
+            double a = p[size_t(at * config.vocab + v)], c = q[size_t(at * config.vocab + v)],
+                   m = w * a + (1 - w) * c;
+            expected += (writer == "teacher" ? beta * a * std::log(a / m)
+                                             : (1 - beta) * c * std::log(c / m)) /
+                        5;
+          }
+          odds *= p[size_t(at * config.vocab + label)] / q[size_t(at * config.vocab + label)];
+        }
+      }
+    }
+    INFO(mixture);
+    CHECK(u.loss().item() == Approx(expected).epsilon(1e-10));
+  }
+}

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "data/text.h"
+#include "distill/toml.h"
 #include "distill/trainer.h"
 
 namespace fs = std::filesystem;
@@ -31,6 +32,28 @@ TEST_CASE("the teacher's sequences are kept, and refused where they are of somet
       "architecture = \"encoder_decoder\"\nwidth = 16\nheads = 2\nffn = 24\nlayers = 1\n"
       "encoder_layers = 1\n",
       folder.string());
+  // What decides the loss is in the recipe that is kept, and so in what a run is compared by.
+  Recipe exact =
+      load_recipe(toml, {"students.a.method=gjs:0.15", "students.a.mixture=exact",
+                         "students.a.score_term=rb", "students.a.train.reduction=batch"});
+  std::string kept = (folder / "kept.toml").string();
+  std::ofstream(kept) << to_toml(recipe_table(exact));
+  CHECK(stage_table(load_recipe(kept, {}).students[0]) == stage_table(exact.students[0]));
+  CHECK(stage_table(exact.students[0])["mixture"] == "exact");
+  CHECK(stage_table(exact.students[0])["score_term"] == "rb");
+  CHECK(!stage_table(exact.teacher).contains("student_sequences"));
+  auto refuses = [&](const std::string& why, std::vector<std::string> overrides) {
+    for (const char* more : {"students.a.score_term=rb", "students.a.method=rkl"})
+      overrides.insert(overrides.begin(), more);
+    CHECK_THROWS_WITH(load_recipe(toml, overrides), Catch::Contains(why));
+  };
+  refuses("reduction: must be \"batch\" with score_term", {});
+  refuses("method: score_term needs the student's own samples",
+          {"students.a.train.reduction=batch", "students.a.student_sequences.top_p=0.9"});
+  refuses("every: score_term needs",
+          {"students.a.train.reduction=batch", "students.a.student_sequences.every=2"});
+  refuses("replay: is used between two drawings", {"students.a.student_sequences.replay=9"});
+
   Decoding sample;
   sample.method = "sample";
   std::string path;
@@ -59,7 +82,8 @@ TEST_CASE("the teacher's sequences are kept, and refused where they are of somet
     std::string whole = read_file(path), header = read_lines(path)[0];
     refused("", "0 sequences, the training text has 120; remove the file");
     refused("{}\n", "its first line does not say what made it");
-    refused(header + "\n{\"ids\": [1, 2", ":2: expected {\"ids\": [...]}");
+    refused(header + "\n{\"ids\": [1, 2", ":2: expected a list of whole numbers");
+    refused(header + "\n{\"ids\": [1.5]}\n", ":2: expected whole numbers");
     refused(header + "\n{\"ids\": [1, 99]}\n", ":2: no token 99");
     refused(header + "\n{\"ids\": [1]}\n", "1 sequences, the training text has 120");
     refused(whole.substr(0, whole.size() / 2), "; remove the file");
@@ -71,10 +95,10 @@ TEST_CASE("the teacher's sequences are kept, and refused where they are of somet
   }
   {  // another teacher: its old sequences go with it
     Experiment e(load_recipe(toml, {"teacher.train.steps=5"}), Access::write);
-    std::string kept = read_file(path);
+    std::string old = read_file(path);
     train_stage(e, e.stage("teacher"), Start::overwrite);
     CHECK(!fs::exists(path));
-    std::ofstream(path) << kept;
+    std::ofstream(path) << old;
     Model teacher = e.load("teacher");
     CHECK_THROWS_WITH(teacher_sequences(e, sample, teacher), Catch::Contains("another teacher"));
     CHECK_NOTHROW(train_stage(e, e.stage("a"), Start::fresh));  // beam search has its own file

@@ -92,7 +92,7 @@ TEST_CASE("step-wise KL and RKL are the sequence's, RKL's gradient with the scor
       auto step = of(toy, [&] {
         Tensor q = toy.q(), nll = toy.nll(q), w = toy.weights(q);
         Tensor d = divergence({"rkl"}, toy.p(), q), loss = sum(mul(d, w));
-        Tensor reward = score == "rb" ? d : sub(toy.nll(toy.p()), nll);
+        Tensor reward = score == "rb" ? d : sampled_log_ratio(toy.nll(toy.p()), nll);
         return score == "none" ? loss : add(loss, score_term(mul(reward, w), nll, N));
       });
       if (score != "none") {
@@ -133,12 +133,7 @@ TEST_CASE(
                             scale(sum(mul(student_half, w)), 1 - beta));
           if (kind == "arithmetic") return loss;
           Tensor reward = student_half;
-          if (kind == "mc") {  // log q/m of the sampled token: -log(w p/q + 1 - w)
-            Tensor d = sub(q_nll, p_nll), x = o.mixture.detach();
-            Tensor s = scale(exp(scale(x, -1)), 1, 1);  // 1/w
-            Tensor weight = div(Tensor::full(s.shape, 1, s.dtype, device), s);
-            reward = scale(log(add(mul(weight, exp(d)), scale(weight, -1, 1))), -1);
-          }
+          if (kind == "mc") reward = sampled_log_ratio(p_nll, q_nll, o.mixture);
           return add(loss, scale(score_term(mul(reward, w), q_nll, N), 1 - beta));
         });
         if (kind == "arithmetic")
