@@ -5,8 +5,7 @@
 #include <numeric>
 #include <optional>
 
-#include "data/bleu.h"
-#include "data/chrf.h"
+#include "data/bootstrap.h"
 #include "distill/objective.h"
 #include "distill/progress.h"
 #include "distill/trainer.h"
@@ -167,10 +166,11 @@ Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model,
   }
   if (e.layout() != Layout::seq2seq && e.layout() != Layout::causal) return j;
   Generation g = generate_split(e, model, split, decode_options(e.recipe()));
-  Bleu b = bleu(g.hypotheses, g.references);
-  Chrf c = chrf(g.hypotheses, g.references);
-  j["bleu"] = {{"score", b.score}, {"signature", b.signature}};
-  j["chrf"] = {{"score", c.score}, {"signature", c.signature}};
+  for (const std::string& name : e.recipe().evaluate.metrics) {
+    Measurement m = find_metric(name).measure(g.hypotheses, g.references);
+    Interval i = bootstrap(m);
+    j[name] = {{"score", m.score()}, {"interval", {i.low, i.high}}, {"signature", m.signature}};
+  }
   if (teacher && e.recipe().evaluate.risks) {
     j["likelihood_risk"] = risk(e, model, *teacher, split);
     j["coverage_risk"] = risk(e, *teacher, model, split);

@@ -63,7 +63,7 @@ template <class V>
 void visit(V& v, EvaluateOptions& o) {
   visit(v, static_cast<Decoding&>(o));
   v("min_length", o.min_length), v("max_length", o.max_length), v("rows", o.rows);
-  v("risks", o.risks);
+  v("risks", o.risks), v("metrics", o.metrics);
 }
 
 namespace {
@@ -286,7 +286,11 @@ Json data_table(const DataOptions& o) {
     if (t[key] == usual[key]) t.erase(key);
   return t;
 }
-Json evaluate_table(const EvaluateOptions& o) { return table_of(o); }
+Json evaluate_table(const EvaluateOptions& o) {
+  Json t = table_of(o);
+  if (o.metrics == EvaluateOptions().metrics) t.erase("metrics");  // as before there was a choice
+  return t;
+}
 
 Json stage_table(const Stage& s) {
   Json model = Json::parse(s.model.to_json());

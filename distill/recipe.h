@@ -111,8 +111,9 @@ struct Stage {
 
 /// [evaluate]
 struct EvaluateOptions : Decoding {
-  int min_length = 0, max_length = 128;  ///< tokens, the end included
-  int rows = 64;                         ///< sequences decoded at a time
+  int min_length = 0, max_length = 128;                 ///< tokens, the end included
+  int rows = 64;                                        ///< sequences decoded at a time
+  std::vector<std::string> metrics = {"bleu", "chrf"};  ///< data/metrics.h
   bool risks = true;  ///< likelihood and coverage risk, which need the teacher and sampling
 };
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "data/metrics.h"
 #include "distill/recipe.h"
 #include "engine/suggest.h"
 #include "losses/divergence.h"
@@ -69,6 +70,11 @@ void check(const Table& t, const Decoding& o, bool gold = false) {
 void check(const Table& t, const EvaluateOptions& o) {
   check(t, static_cast<const Decoding&>(o));
   t.at_least("rows", o.rows, 1);
+  for (const std::string& name : o.metrics) try {
+      find_metric(name);
+    } catch (const std::exception& e) {
+      t.refuse("metrics", e.what());
+    }
   t.at_least("min_length", o.min_length, 0);
   t.at_least("max_length", o.max_length, std::max(1, o.min_length));
 }

@@ -120,6 +120,14 @@ TEST_CASE("all references of an entry count in evaluation, each is an example in
   INFO(r.text);
   REQUIRE(r.status == 0);
   CHECK(r.text.find("nrefs:var|") != std::string::npos);
+  r = run("eval " + command.substr(6) + " --model teacher --json evaluate.metrics=ter");
+  REQUIRE(r.status == 0);
+  CHECK(r.text.find("\"ter\"") != std::string::npos);
+  CHECK(r.text.find("\"interval\"") != std::string::npos);
+  CHECK(r.text.find("\"bleu\"") == std::string::npos);
+  r = run(command + " evaluate.metrics=bertscore");
+  CHECK(r.status == 1);
+  CHECK(r.text.find("evaluate.metrics: bertscore") != std::string::npos);
   r = run(command + " data.references=all");
   CHECK(r.text.find("data.references: no \"all\"; there are: each, first") != std::string::npos);
   r = run(command + " data.format=wmt_sgm");
