@@ -169,7 +169,7 @@ Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model,
   for (const std::string& name : e.recipe().evaluate.metrics) {
     Measurement m = find_metric(name).measure(g.hypotheses, g.references);
     Interval i = bootstrap(m);
-    j[name] = {{"score", m.score()}, {"interval", {i.low, i.high}}, {"signature", m.signature}};
+    j[name] = {{"score", m.score()}, {"low", i.low}, {"high", i.high}, {"signature", m.signature}};
   }
   if (teacher && e.recipe().evaluate.risks) {
     j["likelihood_risk"] = risk(e, model, *teacher, split);

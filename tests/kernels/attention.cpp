@@ -7,7 +7,7 @@
 
 #include "engine/gradcheck.h"
 #include "engine/ops.h"
-#include "tests/skip.h"
+#include "tests/devices.h"
 
 using namespace retort;
 
@@ -125,8 +125,6 @@ const std::vector<Case>& cases() {
   return all;
 }
 
-bool has_cuda() { return cuda_missing().empty(); }
-
 /// Memory of attention's results on one device, to call the kernels themselves.
 template <class T>
 struct Direct {
@@ -156,8 +154,7 @@ TEST_CASE("attention of the CPU agrees with float64 in float32 and bfloat16") {
 }
 
 TEST_CASE("a query that sees no key: zeros, and an infinite log-sum-exp") {
-  for (Device device : {Device::cpu, Device::cuda}) {
-    if (device == Device::cuda && !has_cuda()) continue;
+  for (Device device : devices()) {
     Direct<float> x(device);
     std::vector<double> y = x.out.values(), l = x.log_sum.values();
     for (int b = 0; b < x.B; b++)
@@ -171,14 +168,14 @@ TEST_CASE("a query that sees no key: zeros, and an infinite log-sum-exp") {
 }
 
 TEST_CASE("attention on CUDA agrees with float64", "[cuda][small]") {
-  if (!has_cuda()) return skipped("attention on CUDA", cuda_missing());
+  if (!have(Device::cuda)) return;
   for (const Case& c : cases())
     for (Dtype type : {Dtype::f32, Dtype::f64, Dtype::bf16}) check(c, type, Device::cuda);
 }
 
 TEST_CASE("attention on CUDA gives the same bits each time, and the CPU's log-sum-exp",
           "[cuda][small]") {
-  if (!has_cuda()) return skipped("attention on CUDA", cuda_missing());
+  if (!have(Device::cuda)) return;
   Case c{2, 70, 90, 4, 2, 40, true, {90, 61}, Bias::shared, 0.1};
   CHECK(run(c, Dtype::f32, Device::cuda) == run(c, Dtype::f32, Device::cuda));
   std::vector<double> a = Direct<float>(Device::cuda).log_sum.values(),
@@ -188,7 +185,7 @@ TEST_CASE("attention on CUDA gives the same bits each time, and the CPU's log-su
 }
 
 TEST_CASE("attention on CUDA says which head sizes it takes", "[cuda]") {
-  if (!has_cuda()) return skipped("attention on CUDA", cuda_missing());
+  if (!have(Device::cuda)) return;
   Tensor x = Tensor::zeros({1, 2, 1, 136}, Dtype::f32, Device::cuda);
   CHECK_THROWS_WITH(attention(x, x, x),
                     "attention: heads of 136 numbers; CUDA's kernels take at most 128");

@@ -7,17 +7,11 @@
 
 #include "engine/gradcheck.h"
 #include "engine/ops.h"
-#include "tests/skip.h"
+#include "tests/devices.h"
 
 using namespace retort;
 
 namespace {
-
-bool have(Device device) {
-  if (device == Device::cpu || cuda_missing().empty()) return true;
-  skipped(Catch::getResultCapture().getCurrentTestName(), cuda_missing());
-  return false;
-}
 
 struct Types {
   Dtype in, out;
