@@ -1,10 +1,13 @@
 // retort run: a whole experiment (teacher, students, evaluation, table); what is done already is
 // skipped.
 #include <fmt/core.h>
+#include <omp.h>
 
 #include <filesystem>
 #include <memory>
+#include <set>
 
+#include "build_commit.h"
 #include "data/text.h"
 #include "distill/commands.h"
 #include "distill/evaluate.h"
@@ -24,27 +27,45 @@ bool is_of(const Json& j, const std::string& fingerprint, const std::string& sta
   return j.is_object() && has("fingerprint", fingerprint) && has("stage", stage);
 }
 
-// Trains and evaluates one stage unless its results.json stands and was made by the same recipe and
-// data.
+// results.json of a stage where it stands and was made by this recipe and data; else null.
+Json results_of(Experiment& e, const Stage& stage) {
+  std::string path = e.folder(stage.name) + "/results.json";
+  Json j = fs::exists(path) ? Json::parse(read_file(path), nullptr, false) : Json();
+  return is_of(j, e.results_fingerprint(stage), stage.name) ? j : Json();
+}
+
+// "2 x AMD EPYC"
+std::string machine(Device device) {
+  if (device == Device::cuda) return "an NVIDIA GPU";
+  for (const std::string& line : read_lines("/proc/cpuinfo"))
+    if (line.rfind("model name", 0) == 0)
+      return fmt::format("{} x {}", omp_get_max_threads(), line.substr(line.find(':') + 2));
+  return fmt::format("{} threads", omp_get_max_threads());
+}
+
+// A line for each key, figures with their many numbers too.
+std::string lines_of(const Json& j) {
+  std::string text;
+  for (const auto& [key, value] : j.items())
+    text += (text.empty() ? "{\n" : ",\n") + Json(key).dump() + ": " + value.dump();
+  return text + "\n}\n";
+}
+
+// Trains and evaluates one stage. Where only the evaluation differs the finished training is
+// resumed, which trains nothing; where only results are there it begins anew.
 Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
-  std::string dir = e.folder(stage.name), results = dir + "/results.json";
-  std::string fingerprint = checksum_of(e.fingerprint(stage) + e.evaluation_fingerprint(stage));
-  if (!overwrite && fs::exists(results)) {
-    Json j = Json::parse(read_file(results), nullptr, false);
-    if (is_of(j, fingerprint, stage.name)) {
-      fmt::print("{}: done already, in {}\n", stage.name, dir);
-      return j;
-    }
-  }
-  // Where only the evaluation differs the finished training is resumed, which trains nothing.
-  TrainSummary s = train_stage(e, stage, overwrite ? Start::overwrite : Start::resume);
+  std::string dir = e.folder(stage.name);
+  bool anew = overwrite || (!results_of(e, stage).is_null() && !fs::exists(checkpoint_path(dir)));
+  TrainSummary s = train_stage(e, stage, anew ? Start::overwrite : Start::resume);
   Model model = e.load(stage.name);
   std::unique_ptr<Model> teacher;
   if (stage.name != "teacher" && e.recipe().has_teacher)
     teacher = std::make_unique<Model>(e.load("teacher"));
   Generation g;
   Json j = evaluate_stage(e, stage.name, model, teacher ? teacher.get() : &model, &g);
-  j["fingerprint"] = checksum_of(e.fingerprint(stage) + e.evaluation_fingerprint(stage));
+  j["fingerprint"] = e.results_fingerprint(stage);
+  j["recipe"] = e.recipe().name, j["seed"] = e.recipe().seed;
+  j["commit"] = RETORT_COMMIT, j["machine"] = machine(e.device());
   j["method"] = stage.name == "teacher" ? "teacher" : stage.method;
   j["tokens_per_second"] = s.tokens_per_second, j["minutes"] = s.minutes, j["updates"] = s.steps;
   if (!g.hypotheses.empty()) {
@@ -52,8 +73,22 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
     for (const std::string& h : g.hypotheses) text += h + "\n";
     write_file_atomically(dir + "/hypotheses.txt", text);
   }
-  write_file_atomically(results, j.dump(2) + "\n");
+  write_file_atomically(dir + "/results.json", lines_of(j));
   return j;
+}
+
+// The stages that are not done: without results, or without the weights that such a one needs.
+std::set<std::string> not_done(Experiment& e, const std::vector<const Stage*>& stages) {
+  std::set<std::string> todo, needed;
+  for (auto s = stages.rbegin(); s != stages.rend(); s++) {
+    const std::string& name = (*s)->name;
+    bool weights = fs::exists(weights_path(e.folder(name)));
+    if (!results_of(e, **s).is_null() && (weights || !needed.count(name))) continue;
+    todo.insert(name);
+    for (const std::string& other : e.needs(**s)) needed.insert(other);
+    needed.insert("teacher");
+  }
+  return todo;
 }
 
 std::string cell(const Json& j, const char* key, int digits) {
@@ -109,21 +144,22 @@ std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
   if (e.layout() != Layout::seq2seq && e.layout() != Layout::causal) return "";
   std::string split = e.evaluation_split(), text;
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
-  std::vector<std::vector<std::string>> outputs;
+  std::vector<std::pair<std::string, std::vector<std::string>>> outputs;
   for (const Json& j : all) {
-    std::string path = e.folder(j["stage"].get<std::string>()) + "/hypotheses.txt";
-    outputs.push_back(read_lines(path));
-    if (outputs.back().size() != pairs.size())
+    std::string stage = j["stage"], path = e.folder(stage) + "/hypotheses.txt";
+    if (!fs::exists(path)) continue;  // only its results are here
+    outputs.push_back({stage, read_lines(path)});
+    if (outputs.back().second.size() != pairs.size())
       throw std::runtime_error(
           fmt::format("{}: {} lines, {} were written; remove results.json beside it and run again",
-                      path, outputs.back().size(), pairs.size()));
+                      path, outputs.back().second.size(), pairs.size()));
   }
   size_t step = std::max<size_t>(1, pairs.size() / count);
   for (size_t k = 0; k < count && k * step < pairs.size(); k++) {
     const Example& x = e.corpus(split).examples[size_t(pairs[k * step].id)];
     text += fmt::format("\n{:>10}  {}\n{:>10}  {}\n", "source", x.source, "reference", x.target);
-    for (size_t m = 0; m < all.size(); m++)
-      text += fmt::format("{:>10}  {}\n", all[m]["stage"].get<std::string>(), outputs[m][k * step]);
+    for (const auto& [stage, lines] : outputs)
+      text += fmt::format("{:>10}  {}\n", stage, lines[k * step]);
   }
   return text;
 }
@@ -131,10 +167,17 @@ std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
 void run(const RecipeArguments& a, bool overwrite) {
   Experiment e(load_recipe(a), Access::write);
   e.pairs(e.evaluation_split());  // what is wrong with it must not show after the training only
+  std::vector<const Stage*> stages;
+  if (e.recipe().has_teacher) stages.push_back(&e.recipe().teacher);
+  for (const Stage& s : e.recipe().students) stages.push_back(&s);
+  if (stages.empty()) throw std::runtime_error(a.path + ": has neither [teacher] nor [students]");
   std::vector<Json> all;
-  if (e.recipe().has_teacher) all.push_back(run_stage(e, e.recipe().teacher, overwrite));
-  for (const Stage& s : e.recipe().students) all.push_back(run_stage(e, s, overwrite));
-  if (all.empty()) throw std::runtime_error(a.path + ": has neither [teacher] nor [students]");
+  std::set<std::string> todo = not_done(e, stages);
+  for (const Stage* s : stages) {
+    bool make = overwrite || todo.count(s->name);
+    if (!make) fmt::print("{}: done already, in {}\n", s->name, e.folder(s->name));
+    all.push_back(make ? run_stage(e, *s, overwrite) : results_of(e, *s));
+  }
   std::string text = table(all), examples = samples(e, all, 10);
   write_file_atomically(e.recipe().output + "/results.md", text + "\n```" + examples + "```\n");
   fmt::print(

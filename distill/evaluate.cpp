@@ -8,7 +8,7 @@
 #include "data/bootstrap.h"
 #include "distill/objective.h"
 #include "distill/progress.h"
-#include "distill/trainer.h"
+#include "distill/scores.h"
 
 namespace retort {
 namespace {
@@ -86,8 +86,15 @@ Generation generate_split(Experiment& e, const Model& model, const std::string& 
                           const DecodeOptions& options) {
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
   Generation g;
-  g.hypotheses = generate(e, model, pairs, options);
+  auto ratio = [](const std::vector<double>& sums) { return sums[0] / sums[1]; };
+  auto percent = [](const std::vector<double>& sums) { return 100 * sums[0] / sums[1]; };
+  g.length_ratio.score_of = ratio, g.end_rate.score_of = percent;
+  std::vector<std::vector<int>> all = decode_pairs(e, model, pairs, options);
   for (size_t i = 0; i < pairs.size(); i++) {
+    g.hypotheses.push_back(e.tokenizer().decode(all[i]));
+    double length = double(all[i].size());
+    g.length_ratio.segments.push_back({length, double(pairs[i].target.size())});
+    g.end_rate.segments.push_back({length < options.max_length ? 1.0 : 0.0, 1});
     const Example& x = e.corpus(split).examples[size_t(pairs[i].id)];
     size_t count = std::max<size_t>(1, x.references.size());
     g.sources.push_back(x.source);
@@ -115,65 +122,52 @@ std::vector<std::string> generate_texts(Experiment& e, const Model& model,
   return generate(e, model, pairs, options);
 }
 
-double risk(Experiment& e, const Model& writer, const Model& scorer, const std::string& split) {
-  NoGrad quiet;
-  const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
-  DecodeOptions options;  // the model's own distribution, however the recipe decodes
-  options.key = decode_options(e.recipe()).key;
-  options.method = "sample";
-  options.max_length = e.recipe().data.max_target + 1;
-  std::vector<double> per_sequence(pairs.size());
-  for (const Batch& prompts : decode_batches(e, pairs)) {
-    stop_if_interrupted();
-    options.sequences = prompts.ids;
-    std::vector<std::vector<int>> targets = decode_batch(writer, prompts, e.layout(), options);
-    Batch b =
-        with_targets(prompts, pairs, targets, e.layout(), e.specials(), e.recipe().data.max_target);
-    Pass pass;
-    Device device = scorer.device();
-    Tensor logits = scorer.forward(inputs_of(b, e.layout(), device), pass).logits;
-    int n = logits.rows(), length = n / b.size;
-    Tensor labels = Tensor::from(b.labels, {n}, device);
-    std::vector<double> losses =
-        cross_entropy(reshape(logits, {n, logits.cols()}), labels).values();
-    for (int row = 0; row < b.size; row++) {
-      double sum = 0;
-      int count = 0;
-      for (int t = 0; t < length; t++)
-        if (b.labels[size_t(row * length + t)] >= 0)
-          sum += losses[size_t(row * length + t)], count++;
-      per_sequence[size_t(b.ids[size_t(row)])] = sum / std::max(1, count);
-    }
+Json to_json(Measurement m) {
+  for (std::vector<double>& segment : m.segments)
+    for (double& x : segment) x = std::round(x * 1e6) / 1e6;
+  Interval i = bootstrap(m);
+  Json j = {{"score", m.score()}, {"low", i.low}, {"high", i.high}, {"segments", Json::array()}};
+  if (!m.signature.empty()) j["signature"] = m.signature;
+  for (const std::vector<double>& segment : m.segments) {
+    Json& row = j["segments"].emplace_back(Json::array());
+    for (double x : segment) x == std::floor(x) ? row.push_back(int64_t(x)) : row.push_back(x);
   }
-  return std::accumulate(per_sequence.begin(), per_sequence.end(), 0.0) /
-         double(std::max<size_t>(1, per_sequence.size()));
+  return j;
 }
 
 Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model,
                     const Model* teacher, Generation* generation) {
   std::string split = e.evaluation_split();
+  const EvaluateOptions& options = e.recipe().evaluate;
   Json j = {{"stage", stage},
             {"split", split},
             {"parameters", model.parameters().count()},
             {"non_embedding_parameters", model.non_embedding_count()}};
-  GoldScore gold = score_gold(e, model, split);
-  bool regression = e.layout() == Layout::classify && e.recipe().data.labels == "numbers";
+  bool is_teacher = teacher == &model,
+       regression = e.layout() == Layout::classify && e.recipe().data.labels == "numbers";
+  GoldScore gold = score_gold(e, model, split, is_teacher || regression ? nullptr : teacher);
   if (regression) {
     j["mean_squared_error"] = gold.loss;
-  } else {
-    j["loss"] = gold.loss, j["accuracy"] = gold.accuracy;
-    if (e.layout() != Layout::classify) j["perplexity"] = std::exp(gold.loss);
+    return j;
   }
+  j["loss"] = gold.loss, j["accuracy"] = gold.accuracy;
+  j["ece"] = to_json(gold.calibration);
+  if (teacher && !is_teacher) j["agreement"] = to_json(gold.agreement);
+  if (e.layout() != Layout::classify) j["perplexity"] = std::exp(gold.loss);
   if (e.layout() != Layout::seq2seq && e.layout() != Layout::causal) return j;
   Generation g = generate_split(e, model, split, decode_options(e.recipe()));
-  for (const std::string& name : e.recipe().evaluate.metrics) {
-    Measurement m = find_metric(name).measure(g.hypotheses, g.references);
-    Interval i = bootstrap(m);
-    j[name] = {{"score", m.score()}, {"low", i.low}, {"high", i.high}, {"signature", m.signature}};
-  }
-  if (teacher && e.recipe().evaluate.risks) {
-    j["likelihood_risk"] = risk(e, model, *teacher, split);
-    j["coverage_risk"] = risk(e, *teacher, model, split);
+  j["metrics"] = options.metrics;
+  for (const std::string& name : options.metrics)
+    j[name] = to_json(find_metric(name).measure(g.hypotheses, g.references));
+  j["length_ratio"] = to_json(g.length_ratio), j["end_rate"] = to_json(g.end_rate);
+  if (teacher && options.risks) {
+    SampleScore own = score_samples(e, model, *teacher, split);
+    j["likelihood_risk"] = to_json(own.risk);
+    j["coverage_risk"] =
+        is_teacher ? j["likelihood_risk"] : to_json(score_samples(e, *teacher, model, split).risk);
+    j["student_entropy"] = to_json(own.writer_entropy);
+    j["teacher_entropy"] = to_json(own.scorer_entropy);
+    if (is_teacher) j["teacher_dist"] = to_json(teacher_diversity(e, model, split));
   }
   if (generation) *generation = std::move(g);
   return j;

@@ -1,6 +1,7 @@
 // What a trained model is worth: on gold text (perplexity, token accuracy), by its translations
 // (BLEU, chrF), and against its teacher (f-DISTILL's likelihood and coverage risk).
 #pragma once
+#include "data/metrics.h"
 #include "distill/experiment.h"
 
 namespace retort {
@@ -9,6 +10,8 @@ struct Generation {
   std::vector<std::string> hypotheses, sources;
   /// references[r][i] of example i, "" where it has fewer than r + 1 (data/bleu.h).
   std::vector<std::vector<std::string>> references;
+  Measurement length_ratio;  ///< tokens written to tokens of the (first) reference
+  Measurement end_rate;      ///< per cent that ended before max_length
 };
 /// The model's output for each example of a split, in the corpus' order.
 Generation generate_split(Experiment& experiment, const Model& model, const std::string& split,
@@ -24,15 +27,11 @@ std::vector<std::vector<int>> decode_pairs(Experiment& experiment, const Model& 
                                            const std::vector<TokenPair>& pairs,
                                            DecodeOptions options, const std::string& title = "");
 
-/// Mean over sequences of the mean negative log-probability per token (end token included) that
-/// `scorer` gives to sequences sampled from `writer`, one per source of the split. Likelihood risk:
-/// student writes, teacher scores; coverage risk: teacher writes, student scores (f-DISTILL,
-/// section 4; per token as its published code).
-double risk(Experiment& experiment, const Model& writer, const Model& scorer,
-            const std::string& split);
-
+/// {"score", "low", "high", "segments", "signature"}: a figure, its 95 % interval, and the
+/// statistics (to 6 decimals) it can be made from again.
+Json to_json(Measurement measurement);
 /// results.json of a stage: every figure on the test split (or valid where there is no test).
-/// `teacher` may be null: no risks then.
+/// `teacher` may be null: nothing that needs it then; the model itself: it is the teacher.
 Json evaluate_stage(Experiment& experiment, const std::string& stage, const Model& model,
                     const Model* teacher, Generation* generation);
 

@@ -5,12 +5,14 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
 #include "build_commit.h"
 #include "data/text.h"
+#include "distill/hidden.h"
 #include "engine/safetensors.h"
 #include "models/published.h"
 
@@ -181,10 +183,19 @@ ModelConfig Experiment::resolve(ModelConfig c) {
   return c;
 }
 
-Model Experiment::build(const Stage& stage) {
-  Model model(resolve(stage.model), recipe_.seed, dtype_of(recipe_), device());
+// A model of this configuration with the values that `init` names.
+Model Experiment::initial(const Stage& stage, const ModelConfig& config) {
+  Model model(config, recipe_.seed, dtype_of(recipe_), device());
   if (stage.init == "random") return model;
-  if (stage.init.rfind("teacher:", 0) == 0) {
+  if (stage.init.rfind("student:", 0) == 0) {
+    std::string name = stage.init.substr(8);
+    Model first = load(name);
+    std::string other = difference(first.config().to_json(), config.to_json());
+    if (!other.empty())
+      throw std::runtime_error("students." + stage.name + ".init: " + name +
+                               " is another model: " + other);
+    model.parameters().load(first.parameters().values());
+  } else if (stage.init.rfind("teacher:", 0) == 0) {
     std::string mapping = copy_layers(load("teacher"), model, stage.init.substr(8));
     if (!quiet_) fmt::print("{}\n", mapping);
   } else {
@@ -205,6 +216,21 @@ Model Experiment::build(const Stage& stage) {
     }
   }
   return model;
+}
+
+Model Experiment::build(const Stage& stage) {
+  ModelConfig config = resolve(stage.model);
+  Model model = initial(stage, config);
+  const ModelConfig& teacher = recipe_.teacher.model;
+  auto hidden = [](const Term& t) { return t.loss == "hidden"; };
+  auto term = std::find_if(stage.terms.begin(), stage.terms.end(), hidden);
+  if (term == stage.terms.end()) return model;
+  std::vector<HiddenMatch> matches = hidden_matches(term->layers, config, teacher);
+  Model with(config, recipe_.seed, dtype_of(recipe_), device(), [&](Parameters& parameters) {
+    add_projections(parameters, matches, config.width, teacher.width);
+  });
+  with.parameters().load(model.parameters().values(), true);
+  return with;
 }
 
 Model Experiment::load(const std::string& name) {
@@ -235,7 +261,8 @@ Model Experiment::load(const std::string& name) {
   return model;
 }
 
-std::string Experiment::fingerprint(const Stage& stage) {
+// All but weights.
+Json Experiment::made_by(const Stage& stage) {
   Json t = stage_table(stage);
   for (const char* key : {"log_every", "save_every", "valid_every", "graph"}) t["train"].erase(key);
   t["data"] = data_table(recipe_.data);
@@ -248,29 +275,44 @@ std::string Experiment::fingerprint(const Stage& stage) {
   if (recipe_.exact.tf32) t["tf32"] = true;
   t["train_checksum"] = corpus("train").checksum;
   t["tokenizer_hash"] = tokenizer_->hash();
-  bool needs_teacher = stage.init.rfind("teacher:", 0) == 0;
   if (std::string file = init_file(stage.init); fs::is_regular_file(file))
     t["init_hash"] = checksum(file);
-  for (const Term& term : stage.terms) needs_teacher |= term.loss != "ce" || stage.sees("teacher");
-  if (needs_teacher && fs::exists(weights_path(folder("teacher"))))
-    t["teacher_hash"] = checksum(weights_path(folder("teacher")));
+  return t;
+}
+
+std::vector<std::string> Experiment::needs(const Stage& stage) const {
+  std::vector<std::string> stages;
+  bool teacher = stage.init.rfind("teacher:", 0) == 0;
+  for (const Term& term : stage.terms) teacher |= term.loss != "ce" || stage.sees("teacher");
+  if (teacher) stages.push_back("teacher");
+  if (stage.init.rfind("student:", 0) == 0) stages.push_back(stage.init.substr(8));
+  return stages;
+}
+
+std::string Experiment::fingerprint(const Stage& stage) {
+  Json t = made_by(stage);
+  for (const std::string& name : needs(stage))
+    if (std::string file = weights_path(folder(name)); fs::exists(file))
+      t[name == "teacher" ? "teacher_hash" : "init_hash"] = checksum(file);
   return t.dump();
+}
+
+std::string Experiment::results_fingerprint(const Stage& s) {
+  Json how = {
+      {"evaluate", evaluate_table(recipe_.evaluate)},
+      {"limit", evaluation_split() == "test" ? recipe_.data.test_limit : recipe_.data.valid_limit},
+      {"checksum", corpus(evaluation_split()).checksum}};
+  std::vector<std::string> others = needs(s);
+  if (s.name != "teacher" && recipe_.has_teacher) others.push_back("teacher");  // it judges
+  std::string text = made_by(s).dump() + how.dump();
+  for (const std::string& name : others) text += results_fingerprint(stage(name));
+  return checksum_of(text);
 }
 
 std::string Experiment::evaluation_split() const {
   if (!has("test") && !has("valid"))
     throw std::runtime_error("data.test: name a test file (or data.valid) to evaluate on");
   return has("test") ? "test" : "valid";
-}
-
-std::string Experiment::evaluation_fingerprint(const Stage& stage) {
-  Json how = evaluate_table(recipe_.evaluate);
-  how["limit"] = evaluation_split() == "test" ? recipe_.data.test_limit : recipe_.data.valid_limit;
-  std::string text = how.dump() + corpus(evaluation_split()).checksum;
-  std::string teacher = weights_path(folder("teacher"));
-  if (stage.name != "teacher" && recipe_.has_teacher && fs::exists(teacher))
-    text += checksum(teacher);
-  return text;
 }
 
 void Experiment::write_manifest(const Stage& stage) {

@@ -37,7 +37,7 @@ class Experiment {
 
   std::string folder(const std::string& stage) const { return recipe_.output + "/" + stage; }
   /// A new model of this stage with vocabulary, special ids and classes filled in; initial values
-  /// as `init` says.
+  /// as `init` says; with the projections its hidden-state matching trains.
   Model build(const Stage& stage);
   /// The trained model of a stage; throws, saying how to make it, when there is none, and naming
   /// the difference when the weights are another stage's or another configuration's.
@@ -47,9 +47,11 @@ class Experiment {
   /// the stage, the data's checksums, the vocabulary, and for a distilled student the teacher's
   /// weights.
   std::string fingerprint(const Stage& stage);
-  /// The same for a stage's results: how and on what it is evaluated, the teacher it is held
-  /// against.
-  std::string evaluation_fingerprint(const Stage& stage);
+  /// The same for a stage's results, and how and on what it is evaluated; of other stages it tells
+  /// not their weights but what decides these, so that results can be told apart without weights.
+  std::string results_fingerprint(const Stage& stage);
+  /// The stages whose weights this one's training needs: the teacher, the student it starts as.
+  std::vector<std::string> needs(const Stage& stage) const;
   /// The split results are from: test, or valid where the recipe names no test; throws where it
   /// names neither.
   std::string evaluation_split() const;
@@ -58,6 +60,8 @@ class Experiment {
 
  private:
   ModelConfig resolve(ModelConfig config);
+  Json made_by(const Stage& stage);
+  Model initial(const Stage& stage, const ModelConfig& config);
   void lock();
   void make_vocabulary(const std::string& path);
   Recipe recipe_;

@@ -1,8 +1,10 @@
 #include "distill/objective.h"
 
 #include <chrono>
+#include <numeric>
 #include <set>
 
+#include "distill/hidden.h"
 #include "losses/divergence.h"
 #include "losses/sequence.h"
 
@@ -15,6 +17,16 @@ std::vector<int> valid_rows(const Batch& b, Layout layout) {
   std::vector<int> v(b.labels.size());
   for (size_t i = 0; i < v.size(); i++) v[i] = b.labels[i] >= 0;
   return v;
+}
+// The same of the source's: what an encoder reads, padding not.
+std::vector<int> valid_source_rows(const Batch& b) {
+  std::vector<int> v;
+  for (int i = 0; i < b.size; i++)
+    for (int t = 0; t < b.source_length; t++) v.push_back(t < b.source_lengths[size_t(i)]);
+  return v;
+}
+double count_of(const std::vector<int>& valid) {
+  return std::accumulate(valid.begin(), valid.end(), 0.0);
 }
 
 }  // namespace
@@ -164,6 +176,24 @@ void Objective::restore(const std::string& text, size_t examples, int vocabulary
   }
 }
 
+Tensor Objective::hidden_loss_of(const Term& term, const Model& student, const Outputs& of_student,
+                                 const Outputs& of_teacher, const Batch& b, const Update& u) const {
+  auto counted = [&](std::vector<int> valid, double rows) {
+    Tensor weights =
+        reduction_weights(reduction_, valid, int(valid.size()) / b.size, rows, u.sequences,
+                          real_of(student.parameters().dtype()), student.device());
+    return Counted{std::move(valid), weights};
+  };
+  Counted of_source, of_target;
+  if (!of_student.encoder_hidden.empty())
+    of_source = counted(valid_source_rows(b), u.source_rows.at(term.on));
+  if (!of_student.hidden.empty()) of_target = counted(valid_rows(b, layout_), u.rows.at(term.on));
+  auto matches = hidden_matches(term.layers, student.config(), teacher_->config());
+  return scale(
+      hidden_term(matches, term.normalize, student, of_student, of_teacher, of_source, of_target),
+      term.weight);
+}
+
 Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor& teacher,
                           const Batch& b, double total_rows, double total_sequences,
                           bool check) const {
@@ -222,6 +252,8 @@ Update Objective::prepare(const Model& student, const std::vector<Batch>& batche
       Batch b = sequences_of(writer, gold, pairs, student, replays, u);
       long valid = layout_ == Layout::classify ? b.size : b.label_count;
       u.rows[on] += double(valid);
+      if (layout_ == Layout::seq2seq || layout_ == Layout::classify)
+        u.source_rows[on] += count_of(valid_source_rows(b));
       u.batches[on].push_back(std::move(b));
     }
   }
@@ -239,25 +271,31 @@ void Objective::accumulate(Model& student, Update& u, bool check) const {
   u.losses.clear();
   uint32_t passes = 0;
   for (const auto& [writer, list] : u.batches) {
-    bool wants_teacher = false;
-    for (const Term& t : terms_) wants_teacher |= t.on == writer && t.loss != "ce";
+    bool wants_teacher = false, wants_hidden = false;
+    for (const Term& t : terms_) {
+      wants_teacher |= t.on == writer && t.loss != "ce";
+      wants_hidden |= t.on == writer && t.loss == "hidden";
+    }
     uint32_t first = 0;
     for (const Batch& b : list) {
       Inputs in = inputs_of(b, layout_, student.device());
-      Tensor teacher_logits;
+      Outputs of_teacher;  // of its own encoder too, without dropout
       if (wants_teacher) {
         NoGrad quiet;
         Pass pass;
-        teacher_logits = teacher_->forward(in, pass).logits;
+        of_teacher = teacher_->forward(in, pass, wants_hidden);
       }
       Pass pass;
       pass.training = true;
       pass.key = {seed_, uint32_t(u.step), 0, first};
       pass.sites = passes << 12;
-      Tensor logits = student.forward(in, pass).logits, loss;
+      Outputs of_student = student.forward(in, pass, wants_hidden);
+      Tensor loss;
       for (const Term& t : terms_) {
         if (t.on != writer) continue;
-        Tensor l = loss_of(t, logits, teacher_logits, b, u.rows[writer], u.sequences, check);
+        Tensor l = t.loss == "hidden" ? hidden_loss_of(t, student, of_student, of_teacher, b, u)
+                                      : loss_of(t, of_student.logits, of_teacher.logits, b,
+                                                u.rows[writer], u.sequences, check);
         loss = loss.defined() ? loss + l : l;
       }
       backward(loss);

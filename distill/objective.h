@@ -30,7 +30,7 @@ struct Update {
   long sampled = 0;  ///< tokens sampled for the update
   double sample_seconds = 0;
   std::map<std::string, std::vector<Batch>> batches;  ///< by who wrote the targets
-  std::map<std::string, double> rows;                 ///< valid label positions of each
+  std::map<std::string, double> rows, source_rows;    ///< positions that count of each
   double sequences = 0;                               ///< of each
   std::vector<Tensor> losses;                         ///< of each forward pass, on the device
   /// Weighted sum of the terms: one f64 number on the device.
@@ -64,6 +64,8 @@ class Objective {
                      const std::vector<TokenPair>& pairs, const Model& student, bool replays,
                      Update& update) const;
   std::string writer_of(const std::string& on, long step, double progress) const;
+  Tensor hidden_loss_of(const Term& term, const Model& student, const Outputs& of_student,
+                        const Outputs& of_teacher, const Batch& batch, const Update& update) const;
   Tensor loss_of(const Term& term, const Tensor& student, const Tensor& teacher, const Batch& batch,
                  double rows, double sequences, bool check) const;
   std::vector<Term> terms_;

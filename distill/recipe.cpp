@@ -39,6 +39,7 @@ template <class V>
 void visit(V& v, Term& o) {
   v("loss", o.loss), v("on", o.on), v("weight", o.weight), v("temperature", o.temperature);
   v("mixture", o.mixture), v("score_term", o.score_term);
+  v("layers", o.layers), v("normalize", o.normalize);
 }
 template <class V>
 void visit(V& v, Decoding& o) {
@@ -75,8 +76,8 @@ Json table_of(T options) {
   return w.table;
 }
 
-const std::vector<std::string> kMethods = {"mle", "seqkd", "kd",  "engine", "kl",
-                                           "rkl", "js",    "gjs", "tvd",    "terms"};
+const std::vector<std::string> kMethods = {"mle", "seqkd", "kd",  "engine",    "kl",   "rkl",
+                                           "js",  "gjs",   "tvd", "predistil", "terms"};
 
 // Fields of a model that its vocabulary decides.
 const char* const kOfVocabulary[] = {"vocab", "pad", "bos", "eos"};
@@ -206,6 +207,8 @@ std::vector<Term> method_terms(const std::string& method) {
   if (method == "kl") return {{"kl", "teacher"}};
   if (method == "rkl") return {{"rkl", "student"}};
   if (method == "tvd") return {{"tvd", "teacher", 0.5}, {"tvd", "student", 0.5}};
+  if (method == "predistil")
+    return {{"kl", "gold", 0.8}, {"ce", "gold", 0.2}, {"hidden", "gold", 3}};
   if (method == "js") return method_terms("gjs:0.5");
   if (method.substr(0, method.find(':')) == "gjs") {
     double beta = parse_divergence(method).parameter;
@@ -305,7 +308,11 @@ Json stage_table(const Stage& s) {
   if (s.mix.sum() > 0) t["mix"] = table_of(s.mix), t["mix_end"] = table_of(s.mix_end);
   if (s.method == "terms") {
     t["terms"] = Json::array();
-    for (const Term& term : s.terms) t["terms"].push_back(table_of(term));
+    for (const Term& term : s.terms) {
+      t["terms"].push_back(table_of(term));
+      if (term.loss != "hidden")
+        for (const char* key : {"layers", "normalize"}) t["terms"].back().erase(key);
+    }
   }
   return t;
 }

@@ -50,7 +50,9 @@ struct TrainOptions {
 
 /// One term of an objective: a loss on the positions of some sequences.
 struct Term {
-  std::string loss = "ce";  ///< ce, or a divergence (losses/divergence.h)
+  /// ce, a divergence (losses/divergence.h), or hidden: matching of hidden states
+  /// (distill/hidden.h).
+  std::string loss = "ce";
   /// Who wrote the target sequences: gold, teacher, student, or "mixed": one of them, drawn for
   /// each update by [STAGE.mix].
   std::string on = "gold";
@@ -61,6 +63,10 @@ struct Term {
   /// The gradient through sampling, of rkl and of skew_rkl with the exact mixture on student
   /// samples (losses/sequence.h): "none", "mc" or "rb".
   std::string score_term = "none";
+  /// hidden: the teacher's states for the student's 0, 1, ... (hidden_matches()); and whether each
+  /// is normalised first.
+  std::string layers = {};
+  bool normalize = false;
 };
 
 /// How sequences are decoded (models/decode.h).
@@ -95,8 +101,10 @@ struct Mix {
 struct Stage {
   std::string name;
   ModelConfig model;
-  std::string init = "random";  ///< random, a checkpoint's path, or "teacher:0,2" (copied layers)
-  std::string method = "mle";   ///< a name of method_terms(), or "terms"
+  /// random, a checkpoint's path, "teacher:0,2" (copied layers), or "student:NAME" (the weights of
+  /// a student before this one).
+  std::string init = "random";
+  std::string method = "mle";  ///< a name of method_terms(), or "terms"
   /// Of the method's terms that can take them (see Term); "arithmetic" and "none" where terms are
   /// given.
   std::string mixture = "arithmetic", score_term = "none";
@@ -138,6 +146,8 @@ struct Recipe {
 ///   engine    -sum q log p, student        rkl     rkl, student (eq. 7)
 ///   gjs:B     B KL(p||m), teacher, and (1-B) KL(q||m), student, m = B p + (1-B) q
 ///   js        gjs:0.5 (eq. 8)              tvd     1/2 tvd, teacher, and 1/2 tvd, student (eq. 10)
+///   predistil 0.8 kl + 0.2 ce + 3 hidden, gold: what the students of the others start from
+///             (section 2.3; the weights are its published code's for DART)
 /// With data.layout classify all are on the labelled texts: there is no prefix to be written.
 std::vector<Term> method_terms(const std::string& method);
 

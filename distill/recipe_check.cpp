@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "data/metrics.h"
+#include "distill/hidden.h"
 #include "distill/recipe.h"
 #include "engine/suggest.h"
 #include "losses/divergence.h"
@@ -100,7 +101,7 @@ void check(const Table& t, const TrainOptions& o) {
 void check(const Table& t, const Term& term) {
   t.one_of("on", term.on, {"gold", "teacher", "student", "mixed"});
   try {
-    if (term.loss != "ce") parse_divergence(term.loss);
+    if (term.loss != "ce" && term.loss != "hidden") parse_divergence(term.loss);
   } catch (const std::exception& e) {
     t.refuse("loss", e.what());
   }
@@ -110,6 +111,10 @@ void check(const Table& t, const Term& term) {
              "sequences");
   if (term.loss == "ce" && term.temperature != 1)
     t.refuse("temperature", "cross-entropy on labels takes none");
+  if (term.loss == "hidden" && term.temperature != 1)
+    t.refuse("temperature", "hidden states have none");
+  if (term.loss != "hidden" && (!term.layers.empty() || term.normalize))
+    t.refuse(term.normalize ? "normalize" : "layers", "is for loss = \"hidden\"");
   t.one_of("mixture", term.mixture, {"arithmetic", "exact", "exact_detached"});
   t.one_of("score_term", term.score_term, {"none", "mc", "rb"});
   bool mixes = term.loss.rfind("skew_", 0) == 0, exact = term.mixture != "arithmetic",
@@ -172,8 +177,18 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
     if (t.loss == "ce" && s.mix.student + s.mix_end.student > 0)
       mix.refuse("student", "cross-entropy on the student's own samples makes it collapse");
   }
-  for (size_t i = 0; i < s.terms.size(); i++)
-    check(Table{file, path + ".terms." + std::to_string(i)}, s.terms[i]);
+  for (size_t i = 0; i < s.terms.size(); i++) {
+    Table term{file, path + ".terms." + std::to_string(i)};
+    check(term, s.terms[i]);
+    if (s.terms[i].loss != "hidden" || !recipe.has_teacher) continue;
+    for (size_t k = 0; k < i; k++)
+      if (s.terms[k].loss == "hidden") term.refuse("loss", "one term of hidden states is enough");
+    try {
+      hidden_matches(s.terms[i].layers, s.model, recipe.teacher.model);
+    } catch (const std::exception& e) {
+      term.refuse("layers", e.what());
+    }
+  }
   if (recipe.data.layout == "classify" && recipe.data.labels == "numbers")
     for (const Term& term : s.terms)
       if (term.loss != "ce")
@@ -230,9 +245,15 @@ void check_recipe(const TomlFile& file, const Recipe& recipe) {
   check(Table{file, "tokenizer"}, recipe.tokenizer);
   check(Table{file, "evaluate"}, recipe.evaluate);
   if (recipe.has_teacher) check(file, "teacher", recipe.teacher, recipe);
+  std::vector<std::string> before;
   for (const Stage& s : recipe.students) {
     check_name(file, s.name);
     check(file, "students." + s.name, s, recipe);
+    std::string first = s.init.rfind("student:", 0) == 0 ? s.init.substr(8) : "";
+    if (!first.empty() && std::find(before.begin(), before.end(), first) == before.end())
+      Table{file, "students." + s.name}.refuse(
+          "init", "no student \"" + first + "\" is made before this one; see `order`");
+    before.push_back(s.name);
   }
 }
 

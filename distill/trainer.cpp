@@ -8,12 +8,13 @@
 #include <filesystem>
 
 #include "data/text.h"
+#include "distill/hidden.h"
 #include "distill/metrics_log.h"
 #include "distill/progress.h"
+#include "distill/scores.h"
 #include "distill/sequences.h"
 #include "engine/checkpoint.h"
 #include "engine/safetensors.h"
-#include "engine/sample.h"
 #include "kernels/graph.h"
 
 namespace fs = std::filesystem;
@@ -259,50 +260,15 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     }
   }
   progress.finish();
-  save_safetensors(weights_path(dir), parameters.values(),
+  std::map<std::string, Tensor> weights;
+  for (const auto& [name, value] : parameters.values())
+    if (!is_projection(name)) weights[name] = value;
+  save_safetensors(weights_path(dir), weights,
                    {{"format", "retort-model"},
                     {"config", model.config().to_json()},
                     {"tokenizer", experiment.tokenizer().hash()},
                     {"stage", stage.name}});
   return {at.step, at.seconds > 0 ? at.tokens / at.seconds : 0, at.seconds / 60};
-}
-
-GoldScore score_gold(Experiment& experiment, const Model& model, const std::string& split) {
-  NoGrad quiet;
-  const std::vector<TokenPair>& pairs = experiment.pairs(split).pairs;
-  BatchOptions o;
-  o.layout = experiment.layout(), o.shuffle = false;
-  for (const TokenPair& p : pairs)
-    o.tokens = std::max({o.tokens, int(p.source.size()) + int(p.target.size()) + 4});
-  Batcher batcher(pairs, experiment.specials(), o);
-  GoldScore score;
-  double right = 0;
-  for (int i = 0; i < batcher.count(0); i++) {
-    Batch b = batcher.batch(0, i);
-    Pass pass;
-    Tensor logits = model.forward(inputs_of(b, o.layout, model.device()), pass).logits;
-    int vocab = logits.cols(), n = logits.rows();
-    if (o.layout == Layout::classify && b.labels.empty()) {  // regression: mean squared error
-      std::vector<double> y = logits.values();
-      for (size_t k = 0; k < y.size(); k++)
-        score.loss += (y[k] - b.values[k]) * (y[k] - b.values[k]);
-      score.tokens += y.size();
-      continue;
-    }
-    logits = reshape(logits, {n, vocab});
-    Tensor labels = Tensor::from(b.labels, {n}, logits.device());
-    std::vector<double> losses = cross_entropy(logits, labels).values();
-    std::vector<int> likeliest = best(logits, 1).ids.ints();
-    for (size_t row = 0; row < size_t(n); row++) {
-      if (b.labels[row] < 0) continue;
-      score.loss += losses[row];
-      right += likeliest[row] == b.labels[row];
-      score.tokens++;
-    }
-  }
-  score.loss /= double(std::max<size_t>(1, score.tokens));
-  score.accuracy = right / double(std::max<size_t>(1, score.tokens));
-  return score;
 }
 
 }  // namespace retort

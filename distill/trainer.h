@@ -23,12 +23,4 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
 /// Updates the stage will make.
 long total_steps(Experiment& experiment, const Stage& stage);
 
-/// Mean loss per token (natural log) and accuracy of the model on gold targets of a split,
-/// teacher-forced.
-struct GoldScore {
-  double loss = 0, accuracy = 0;
-  size_t tokens = 0;
-};
-GoldScore score_gold(Experiment& experiment, const Model& model, const std::string& split);
-
 }  // namespace retort

@@ -63,10 +63,12 @@ struct Model::Net {
   }
 };
 
-Model::Model(const ModelConfig& config, uint64_t seed, Dtype dtype, Device device)
+Model::Model(const ModelConfig& config, uint64_t seed, Dtype dtype, Device device,
+             const std::function<void(Parameters&)>& more)
     : config_(std::make_shared<ModelConfig>(config)), parameters_(seed, dtype, device) {
   config.check();
   net_ = std::make_shared<const Net>(*config_, parameters_);
+  if (more) more(parameters_);
   parameters_.flatten();
 }
 

@@ -1,6 +1,8 @@
 // The three transformers, from one set of blocks (models/blocks.h). Shapes: B batch, S source
 // length, T target length, C width, V vocabulary.
 #pragma once
+#include <functional>
+
 #include "engine/parameters.h"
 #include "models/config.h"
 
@@ -39,9 +41,10 @@ struct Cache;
 class Model {
  public:
   /// Parameters are drawn from `seed` by name. bf16: weights, activations and caches are, logits
-  /// are f32.
+  /// are f32. `more` declares parameters that are trained with the model's and that no forward pass
+  /// reads.
   Model(const ModelConfig& config, uint64_t seed, Dtype dtype = Dtype::f32,
-        Device device = Device::cpu);
+        Device device = Device::cpu, const std::function<void(Parameters&)>& more = {});
 
   Outputs forward(const Inputs& inputs, Pass& pass, bool hidden = false) const;
 
