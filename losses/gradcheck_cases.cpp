@@ -1,9 +1,12 @@
 #include "losses/gradcheck_cases.h"
 
+#include <fmt/core.h>
+
 #include <cmath>
 
 #include "losses/cross_entropy.h"
 #include "losses/divergence.h"
+#include "losses/hidden.h"
 
 namespace retort {
 
@@ -22,6 +25,25 @@ std::vector<GradCase> loss_cases(const std::string& name) {
                    },
                    {random_tensor({3, v}, 1)}, GradOptions::on(device));
              }});
+    return cases;
+  }
+  if (name == "hidden") {
+    for (int width : {7, 5})
+      for (bool normalize : {false, true})
+        cases.push_back({fmt::format("hidden {} to 7{}", width, normalize ? " normalised" : ""),
+                         [=](Device device) {
+                           std::vector<Tensor> inputs{random_tensor({2, 3, width}, 1)};
+                           if (width != 7) inputs.push_back(random_tensor({7, width}, 3));
+                           Tensor teacher = random_tensor({2, 3, 7}, 2).to(device);
+                           std::vector<double> weights{0.5, 0.25, 0, 2, 1, 0};
+                           Tensor w = Tensor::from(weights, {6}, Dtype::f64, device);
+                           return check_gradients(
+                               [=](const std::vector<Tensor>& x) {
+                                 return hidden_loss(x[0], teacher, {1, 1, 0, 1, 1, 0}, w,
+                                                    x.size() > 1 ? x[1] : Tensor(), normalize);
+                               },
+                               inputs, GradOptions::on(device));
+                         }});
     return cases;
   }
   parse_divergence(name);
@@ -65,7 +87,7 @@ std::vector<GradCase> loss_cases(const std::string& name) {
 }
 
 std::vector<GradCase> loss_cases() {
-  std::vector<std::string> names{"ce"};
+  std::vector<std::string> names{"ce", "hidden"};
   for (const DivergenceInfo& d : divergences()) {
     if (d.parameter.empty())
       names.push_back(d.name);

@@ -3,9 +3,10 @@
 
 namespace retort {
 
-/// Gradient checks of one divergence ("gjs:0.2") or "ce"; throws on an unknown name.
+/// Gradient checks of one divergence ("gjs:0.2"), "ce" or "hidden"; throws on an unknown name.
 std::vector<GradCase> loss_cases(const std::string& name);
-/// Gradient checks of every registered divergence, at several parameters, and of cross-entropy.
+/// Gradient checks of every registered divergence, at several parameters, of cross-entropy and of
+/// hidden-state matching.
 std::vector<GradCase> loss_cases();
 
 }  // namespace retort
