@@ -15,7 +15,7 @@ using Numbers = std::vector<double>;
 struct Comparison {
   int V, L;
   size_t P;  // prefixes
-  int samples;
+  int end, samples;
   uint64_t seed;
   std::vector<Estimator> out;
 
@@ -46,11 +46,21 @@ struct Comparison {
     return node - P;
   }
 
-  // Adds the estimator that is f(y) of a sequence y drawn from `rows`, with these weights.
+  // Letters of each sequence, up to its end.
+  Numbers lengths() const {
+    Numbers goes_on = {1};
+    for (size_t k = 0; k + 1 < P; k++)
+      goes_on.push_back(int(k % size_t(V)) == end ? 0 : goes_on[k / size_t(V)]);
+    return sums(goes_on);
+  }
+
+  // Adds the estimator that is f(y) of a sequence y drawn from `rows`, with these weights. `read`:
+  // the teacher's probabilities for a letter, in rows.
   void add(const char* target, const char* name, double truth, const Numbers& rows,
            const Numbers& f, double read) {
-    Numbers weight = products(rows);
-    Estimator e{target, name, truth, 0, 0, read, 0};
+    Numbers weight = products(rows), length = lengths();
+    Estimator e{target, name, truth, 0, 0, 0, 0};
+    e.rows = read * std::inner_product(weight.begin(), weight.end(), length.begin(), 0.0);
     double square = 0;
     for (size_t s = 0; s < f.size(); s++)
       if (weight[s] > 0) e.mean += weight[s] * f[s];
@@ -116,12 +126,12 @@ std::vector<Estimator> compare_estimators(const SequenceTables& t,
                                           int samples, uint64_t seed) {
   Tensor student = embedding(t.student, Tensor::from(t.row, {t.prefixes()}));
   size_t V = size_t(t.vocab), k = V / 2, P = t.row.size();
-  Comparison c{t.vocab, t.length, P, samples, seed, {}};
+  Comparison c{t.vocab, t.length, P, t.end, samples, seed, {}};
   Numbers p = softmax(t.teacher).values(), q = softmax(student).values();
   Numbers log_P = node_log_probs(t.teacher), log_Q = node_log_probs(student), nll;
   log_P.erase(log_P.begin(), log_P.begin() + long(P));
   log_Q.erase(log_Q.begin(), log_Q.begin() + long(P));
-  double L = t.length, read = L / double(V);  // a letter a position
+  double read = 1 / double(V);  // one letter's
   for (const char* target : {"kl", "rkl"}) {
     bool forward = target == std::string("kl");
     const Numbers &from = forward ? p : q, &other = forward ? q : p;
@@ -137,9 +147,9 @@ std::vector<Estimator> compare_estimators(const SequenceTables& t,
     add("k1", from, k1, read);
     add("k2", from, k2, read);
     add("k3", from, k3, read);
-    add("full vocabulary", from, full, L);
-    add("top-p 0.9", top_p(from, V, 0.9), full, L);
-    add("top-p 0.5", top_p(from, V, 0.5), full, L);
+    add("full vocabulary", from, full, 1);
+    add("top-p 0.9", top_p(from, V, 0.9), full, 1);
+    add("top-p 0.5", top_p(from, V, 0.5), full, 1);
     add("top-k", from, c.sums(top_k(p, from, other, V, k, false)), read * double(k));
     add("top-k and tail", from, c.sums(top_k(p, from, other, V, k, true)), read * double(k + 1));
   }

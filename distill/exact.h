@@ -23,6 +23,7 @@ struct SequenceTables {
   std::vector<int> row;  ///< (P): which row of `student` each prefix uses
   int vocab = 0;         ///< V
   int length = 0;        ///< L
+  int end = -1;          ///< a letter after which only itself follows, in both; -1: none
   int prefixes() const { return int(row.size()); }
 };
 
@@ -51,6 +52,8 @@ struct ExactDivergence {
   /// constants step-wise; none where a gradient is 0 to rounding: its rows cancel, or P is Q.
   std::optional<double> grad_cosine, grad_norm_ratio;
   std::optional<double> stepwise_exact_mixture;  ///< js: step-wise with the sequence's own mixture
+  /// Standard errors of both where they are estimates (sampled_divergences()).
+  std::optional<double> error, stepwise_error;
 };
 
 /// kl, rkl, js and tvd of the tables. With p, q the next-token distributions and E_P, E_Q sums over
