@@ -52,10 +52,13 @@ void evaluate(const Arguments& a) {
   Experiment experiment(load_recipe(a), Access::read);
   Model model = experiment.load(a.model);
   std::unique_ptr<Model> teacher;
-  if (experiment.recipe().has_teacher &&
+  if (a.model != "teacher" && experiment.recipe().has_teacher &&
       std::filesystem::exists(weights_path(experiment.folder("teacher"))))
     teacher = std::make_unique<Model>(experiment.load("teacher"));
-  Json j = evaluate_stage(experiment, a.model, model, teacher.get(), nullptr);
+  const Model* judge = a.model == "teacher" ? &model : teacher.get();
+  Json j = evaluate_stage(experiment, a.model, model, judge, nullptr);
+  for (Json& figure : j)
+    if (figure.is_object()) figure.erase("segments");  // results.json keeps them
   if (a.json) {
     fmt::print("{}\n", j.dump(2));
     return;

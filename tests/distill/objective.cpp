@@ -39,7 +39,7 @@ TEST_CASE("accumulated micro-batches give the large batch's loss and gradient", 
       return list;
     };
     Model teacher(small(), 2, Dtype::f64, device);
-    for (const char* method : {"mle", "kl", "rkl", "js", "tvd", "gjs:0.3"})
+    for (const char* method : {"mle", "kl", "rkl", "js", "tvd", "gjs:0.3", "predistil"})
       for (const char* reduction : {"tokens", "sequences", "batch"}) {
         // One of each shows what the device adds.
         if (device == Device::cuda && (std::string(method) != "js" || reduction[0] != 's'))

@@ -96,6 +96,20 @@ TEST_CASE("a whole experiment runs, and a second time has nothing to do") {
   r = run("generate " + toml + " --model js --input " + write("in.txt", "red cat\nold dog\n"));
   CHECK(r.status == 0);
   CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 2);
+  // With nothing but results.json there is still nothing to do, until weights are needed.
+  std::string weights = checksum(out + "/teacher/model.safetensors");
+  for (const char* stage : {"teacher", "js", "mle"})
+    for (const auto& file : fs::directory_iterator(fs::path(out) / stage))
+      if (file.path().filename() != "results.json") fs::remove(file.path());
+  r = run("run " + toml);
+  CHECK(r.status == 0);
+  CHECK(!fs::exists(out + "/teacher/model.safetensors"));
+  fs::remove(out + "/mle/results.json");
+  r = run("run " + toml);
+  INFO(r.text);
+  CHECK(r.status == 0);
+  CHECK(r.text.find("js: done already") != std::string::npos);
+  CHECK(checksum(out + "/teacher/model.safetensors") == weights);
 }
 
 TEST_CASE("all references of an entry count in evaluation, each is an example in training") {
