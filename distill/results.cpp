@@ -57,13 +57,14 @@ StageResults read_results(const std::string& path) {
   r.recipe = text("recipe"), r.stage = text("stage"), r.method = text("method");
   r.split = text("split"), r.commit = text("commit"), r.machine = text("machine");
   r.seed = get<uint64_t>(path, j, "seed"), r.minutes = get<double>(path, j, "minutes");
+  if (!j.contains("metrics") || j["metrics"].empty())
+    throw std::runtime_error(path +
+                             ": no metrics; classifiers' runs are not compared, of another "
+                             "recipe name evaluate.metrics and `retort run` it again");
   r.metrics = get<std::vector<std::string>>(path, j, "metrics");
   for (const Figure& figure : figures())
     if (j.contains(figure.name)) r.figures[figure.name] = read_figure(path, j, figure.name);
-  if (r.metrics.empty() || !r.figures.contains(r.metrics[0]))
-    throw std::runtime_error(fmt::format(
-        "{}: {}; name the task's metric first in evaluate.metrics and `retort run` again", path,
-        r.metrics.empty() ? "metrics is empty" : r.metrics[0] + " is missing"));
+  if (!r.figures.contains(r.metrics[0])) refuse(path, r.metrics[0] + " is missing");
   std::string folder = fs::path(path).parent_path().filename().string();
   if (folder != r.stage)
     throw std::runtime_error(

@@ -236,7 +236,7 @@ TEST_CASE("compare: bad input is one line that names the file and what to do") {
     fails({runs("bad")}, "bad/kl/results.json", "damaged, not a JSON object" + again);
   }
   for (const char* key :
-       {"recipe", "seed", "stage", "method", "split", "commit", "machine", "minutes", "metrics"}) {
+       {"recipe", "seed", "stage", "method", "split", "commit", "machine", "minutes"}) {
     Json j = good;
     j.erase(key);
     runs.file("bad/kl/results.json", j.dump());
@@ -249,13 +249,14 @@ TEST_CASE("compare: bad input is one line that names the file and what to do") {
     runs.file("bad/kl/results.json", j.dump());
     fails({runs("bad")}, "bad/kl/results.json", says);
   };
+  with("/metrics", "rougeL", "metrics is missing or of the wrong kind" + again);
   with("/seed", "one", "seed is missing or of the wrong kind" + again);
   with("/rougeL", 12.5, "rougeL.segments is missing or of the wrong kind" + again);
   with("/rougeL/score", nullptr, "rougeL.score is missing or of the wrong kind" + again);
   with("/rougeL/segments", Json::array(), "rougeL: no segments" + again);
   with("/rougeL/segments/1", {1, 2, 3}, "segment 2 has 3 statistics, 2 are needed" + again);
-  with("/metrics", Json::array(), "metrics is empty; name the task's metric first");
-  with("/metrics", {"bleu"}, "bleu is missing; name the task's metric first");
+  with("/metrics", Json::array(), "no metrics; classifiers' runs are not compared");
+  with("/metrics", {"bleu"}, "bleu is missing" + again);
   with("/stage", "js", "results of \"js\"; put them into a folder of that name");
 
   runs.write("a", good);
