@@ -69,9 +69,7 @@ std::vector<std::string> tokenize_13a(const std::string& segment) {
 
 Measurement measure_bleu(const Segments& hypotheses, const std::vector<Segments>& references) {
   check_segments("bleu", hypotheses, references);
-  Measurement m{{},
-                [](const std::vector<double>& sums) { return bleu_of(sums).score; },
-                signature_of(references, "case:mixed|eff:no|tok:13a|smooth:exp")};
+  Measurement m{{}, bleu_score, signature_of(references, "case:mixed|eff:no|tok:13a|smooth:exp")};
   std::unordered_map<std::string, char32_t> table;
   for (size_t i = 0; i < hypotheses.size(); i++) {
     std::u32string hypothesis = numbered(tokenize_13a(hypotheses[i]), table);
@@ -120,6 +118,8 @@ Bleu bleu_of(const std::vector<double>& sums, bool effective_order) {
   result.score = result.brevity_penalty * std::exp(log_sum / orders);
   return result;
 }
+
+double bleu_score(const std::vector<double>& sums) { return bleu_of(sums).score; }
 
 Bleu bleu(const Segments& hypotheses, const std::vector<Segments>& references) {
   Measurement m = measure_bleu(hypotheses, references);

@@ -32,6 +32,9 @@ Measurement measure_bleu(const Segments& hypotheses, const std::vector<Segments>
 /// hypothesis is too short for, as sacreBLEU does for single sentences.
 Bleu bleu_of(const std::vector<double>& sums, bool effective_order = false);
 
+/// Its score alone.
+double bleu_score(const std::vector<double>& sums);
+
 /// The tokens mteval-v13a makes of a segment (UTF-8).
 std::vector<std::string> tokenize_13a(const std::string& segment);
 

@@ -19,21 +19,8 @@ uint64_t mixed(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// The score of each resampled corpus.
-std::vector<double> resampled(const Measurement& measured, const Resampling& resampling) {
-  const auto& segments = measured.segments;
-  std::vector<double> scores;
-  for (int b = 0; b < resampling.times; b++) {
-    std::vector<double> sums(segments.at(0).size());
-    uint64_t key = mixed(mixed(resampling.seed) + b);
-    for (size_t i = 0; i < segments.size(); i++) {
-      const auto& drawn = segments[(mixed(key + i) >> 32) * segments.size() >> 32];
-      for (size_t k = 0; k < sums.size(); k++) sums[k] += drawn[k];
-    }
-    scores.push_back(measured.score_of(sums));
-  }
-  return scores;
-}
+// The i-th number drawn under a key, from 0 to count - 1.
+size_t drawn(uint64_t key, size_t i, size_t count) { return (mixed(key + i) >> 32) * count >> 32; }
 
 Interval middle(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -43,8 +30,40 @@ Interval middle(std::vector<double> values) {
 
 }  // namespace
 
+Resampled resample(const std::vector<Measurement>& seeds, const Resampling& resampling) {
+  if (seeds.empty() || seeds[0].segments.empty())
+    throw std::invalid_argument("bootstrap: there is nothing to draw from");
+  Resampled result{0, std::vector<double>(resampling.times)};
+  size_t count = seeds[0].segments.size(), width = seeds[0].segments[0].size();
+  for (const Measurement& m : seeds) {
+    if (m.segments.size() != count)
+      throw std::invalid_argument(
+          fmt::format("bootstrap: one seed has {} segments, another {}", count, m.segments.size()));
+    result.score += m.score();
+  }
+  result.score /= double(seeds.size());
+#pragma omp parallel for
+  for (int b = 0; b < resampling.times; b++) {
+    uint64_t key = mixed(mixed(resampling.seed) + b);
+    double total = 0;
+    for (size_t s = 0; s < seeds.size(); s++) {
+      const Measurement& m = seeds[drawn(~key, s, seeds.size())];
+      std::vector<double> sums(width);
+      for (size_t i = 0; i < count; i++) {
+        const auto& segment = m.segments[drawn(key, i, count)];
+        for (size_t k = 0; k < width; k++) sums[k] += segment[k];
+      }
+      total += m.score_of(sums);
+    }
+    result.scores[b] = total / double(seeds.size());
+  }
+  return result;
+}
+
+Interval interval_of(const Resampled& resampled) { return middle(resampled.scores); }
+
 Interval bootstrap(const Measurement& measured, const Resampling& resampling) {
-  return middle(resampled(measured, resampling));
+  return interval_of(resample({measured}, resampling));
 }
 
 Comparison compare(const Measurement& first, const Measurement& second,
@@ -52,13 +71,19 @@ Comparison compare(const Measurement& first, const Measurement& second,
   if (first.segments.size() != second.segments.size())
     throw std::invalid_argument(fmt::format("paired bootstrap: {} segments against {}",
                                             first.segments.size(), second.segments.size()));
+  return compare(resample({first}, resampling), resample({second}, resampling));
+}
+
+Comparison compare(const Resampled& first, const Resampled& second) {
+  if (first.scores.size() != second.scores.size())
+    throw std::invalid_argument(fmt::format("paired bootstrap: {} resamples against {}",
+                                            first.scores.size(), second.scores.size()));
   Comparison result;
-  result.difference = first.score() - second.score();
-  std::vector<double> differences = resampled(first, resampling);
-  std::vector<double> others = resampled(second, resampling);
+  result.difference = first.score - second.score;
+  std::vector<double> differences = first.scores;
   double mean = 0;
   for (size_t b = 0; b < differences.size(); b++) {
-    differences[b] -= others[b];
+    differences[b] -= second.scores[b];
     mean += differences[b] / differences.size();
   }
   result.interval = middle(differences);

@@ -12,21 +12,36 @@ struct Resampling {
   unsigned long seed = 1;
 };
 
+/// A system's score, and its scores when segments (and seeds, where there are several) are drawn
+/// anew.
+struct Resampled {
+  double score = 0;
+  std::vector<double> scores;
+};
+
+/// One system trained under several seeds and measured on the same segments each time. Its score is
+/// the mean over the seeds; a resample draws segments, the same for all seeds, and as many seeds.
+/// Throws std::invalid_argument when there are no seeds or segments, or their numbers differ.
+Resampled resample(const std::vector<Measurement>& seeds, const Resampling& resampling = {});
+
 /// The middle 95 per cent of the resampled scores.
 struct Interval {
   double low = 0, high = 0;
 };
 Interval bootstrap(const Measurement& measured, const Resampling& resampling = {});
+Interval interval_of(const Resampled& resampled);
 
-/// One system against another on the same segments.
+/// One system against another on the same segments and seeds.
 struct Comparison {
   double difference = 0;  ///< score of the first less that of the second
   Interval interval;      ///< the middle 95 per cent of the resampled differences
   double p = 1;           ///< two-sided, of a difference at least as large if there were none
 };
 
-/// Paired bootstrap. Throws std::invalid_argument when the numbers of segments differ.
+/// Paired bootstrap. Throws std::invalid_argument when the numbers of segments, or of resamples,
+/// differ.
 Comparison compare(const Measurement& first, const Measurement& second,
                    const Resampling& resampling = {});
+Comparison compare(const Resampled& first, const Resampled& second);
 
 }  // namespace retort

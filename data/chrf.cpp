@@ -10,23 +10,6 @@ namespace {
 constexpr int orders = 6;
 constexpr double beta2 = 2 * 2;
 
-// The F score of the counts of hypothesis, reference and matches, order by order.
-double f_score(const std::vector<double>& counts) {
-  double precision = 0, recall = 0;
-  int used = 0;
-  for (int n = 0; n < orders; n++) {
-    double hypothesis = counts[3 * n], reference = counts[3 * n + 1], matches = counts[3 * n + 2];
-    if (hypothesis == 0 || reference == 0) continue;
-    precision += matches / hypothesis;
-    recall += matches / reference;
-    used++;
-  }
-  if (precision + recall == 0) return 0;
-  precision /= used;
-  recall /= used;
-  return 100 * (1 + beta2) * precision * recall / (beta2 * precision + recall);
-}
-
 std::u32string without_space(const std::string& segment) {
   std::u32string text;
   for (std::string_view word : words_of(segment)) text += characters_of(word);
@@ -48,16 +31,32 @@ std::vector<double> count(const std::u32string& hypothesis, const std::u32string
 
 }  // namespace
 
+double chrf_score(const std::vector<double>& counts) {
+  double precision = 0, recall = 0;
+  int used = 0;
+  for (int n = 0; n < orders; n++) {
+    double hypothesis = counts[3 * n], reference = counts[3 * n + 1], matches = counts[3 * n + 2];
+    if (hypothesis == 0 || reference == 0) continue;
+    precision += matches / hypothesis;
+    recall += matches / reference;
+    used++;
+  }
+  if (precision + recall == 0) return 0;
+  precision /= used;
+  recall /= used;
+  return 100 * (1 + beta2) * precision * recall / (beta2 * precision + recall);
+}
+
 Measurement measure_chrf(const Segments& hypotheses, const std::vector<Segments>& references) {
   check_segments("chrf", hypotheses, references);
-  Measurement m{{}, f_score, signature_of(references, "case:mixed|eff:yes|nc:6|nw:0|space:no")};
+  Measurement m{{}, chrf_score, signature_of(references, "case:mixed|eff:yes|nc:6|nw:0|space:no")};
   for (size_t i = 0; i < hypotheses.size(); i++) {
     std::u32string hypothesis = without_space(hypotheses[i]);
     std::vector<double> best;
     double best_score = -1;
     for (auto& text : references_of(references, i)) {
       std::vector<double> counts = count(hypothesis, without_space(text));
-      double score = f_score(counts);
+      double score = chrf_score(counts);
       if (score > best_score) best = counts, best_score = score;
     }
     m.segments.push_back(best);

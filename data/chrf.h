@@ -26,4 +26,7 @@ Chrf chrf(const Segments& hypotheses, const std::vector<Segments>& references);
 /// and those in both.
 Measurement measure_chrf(const Segments& hypotheses, const std::vector<Segments>& references);
 
+/// The score of such counts.
+double chrf_score(const std::vector<double>& sums);
+
 }  // namespace retort

@@ -22,8 +22,10 @@ std::vector<double> Measurement::sums() const {
   return sums;
 }
 
+double ratio_score(const std::vector<double>& sums) { return sums[1] != 0 ? sums[0] / sums[1] : 0; }
+
 Measurement mean_of(const std::vector<double>& values, std::string signature) {
-  Measurement m{{}, [](const std::vector<double>& sums) { return sums[0] / sums[1]; }, signature};
+  Measurement m{{}, ratio_score, signature};
   for (double value : values) m.segments.push_back({value, 1});
   return m;
 }
@@ -63,18 +65,23 @@ void check_segments(const char* metric, const Segments& hypotheses,
 const std::vector<Metric>& metrics() {
   using Sets = std::vector<Segments>;
   static const std::vector<Metric> table{
-      {"bleu", true, 2, measure_bleu},
-      {"chrf", true, 2, measure_chrf},
-      {"ter", true, 2, measure_ter},
-      {"rouge1", true, 2, [](const Segments& h, const Sets& r) { return measure_rouge(1, h, r); }},
-      {"rouge2", true, 2, [](const Segments& h, const Sets& r) { return measure_rouge(2, h, r); }},
-      {"rougeL", true, 2, [](const Segments& h, const Sets& r) { return measure_rouge(0, h, r); }},
-      {"meteor", true, 2, [](const Segments& h, const Sets& r) { return measure_meteor(h, r); }},
-      {"distinct1", false, 4,
+      {"bleu", "BLEU", true, false, 2, 10, bleu_score, measure_bleu},
+      {"chrf", "chrF", true, false, 2, 18, chrf_score, measure_chrf},
+      {"ter", "TER", true, true, 2, 2, ter_score, measure_ter},
+      {"rouge1", "ROUGE-1", true, false, 2, 2, ratio_score,
+       [](const Segments& h, const Sets& r) { return measure_rouge(1, h, r); }},
+      {"rouge2", "ROUGE-2", true, false, 2, 2, ratio_score,
+       [](const Segments& h, const Sets& r) { return measure_rouge(2, h, r); }},
+      {"rougeL", "ROUGE-L", true, false, 2, 2, ratio_score,
+       [](const Segments& h, const Sets& r) { return measure_rouge(0, h, r); }},
+      {"meteor", "METEOR", true, false, 2, 2, ratio_score,
+       [](const Segments& h, const Sets& r) { return measure_meteor(h, r); }},
+      {"distinct1", "distinct-1", false, false, 4, 2, ratio_score,
        [](const Segments& h, const Sets&) { return measure_distinct(1, h); }},
-      {"distinct2", false, 4,
+      {"distinct2", "distinct-2", false, false, 4, 2, ratio_score,
        [](const Segments& h, const Sets&) { return measure_distinct(2, h); }},
-      {"self_bleu", false, 2, [](const Segments& h, const Sets&) { return measure_self_bleu(h); }},
+      {"self_bleu", "self-BLEU", false, true, 2, 2, ratio_score,
+       [](const Segments& h, const Sets&) { return measure_self_bleu(h); }},
   };
   return table;
 }

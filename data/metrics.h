@@ -20,6 +20,9 @@ struct Measurement {
   double score() const { return score_of(sums()); }
 };
 
+/// Sums of two statistics as a score: the first over the second, 0 where the second is 0.
+double ratio_score(const std::vector<double>& sums);
+
 /// The measurement of a metric that is the mean of the segments' values.
 Measurement mean_of(const std::vector<double>& values, std::string signature);
 
@@ -35,9 +38,11 @@ std::string signature_of(const std::vector<Segments>& references, const std::str
 /// hypothesis i (none where the metric does not need them), and throws std::invalid_argument where
 /// there are no segments or their numbers differ.
 struct Metric {
-  const char* name;
-  bool needs_references;
-  int decimals;  ///< to print
+  const char *name, *title;  ///< title: as tables print it
+  bool needs_references, lower_is_better;
+  int decimals;       ///< to print
+  size_t statistics;  ///< of each segment
+  double (*score_of)(const std::vector<double>& sums);
   std::function<Measurement(const Segments&, const std::vector<Segments>&)> measure;
 };
 

@@ -143,12 +143,12 @@ int edits(std::u32string hypothesis, const std::u32string& reference) {
   return shifts + distance(hypothesis);
 }
 
-double rate(const std::vector<double>& sums) {
+}  // namespace
+
+double ter_score(const std::vector<double>& sums) {
   double edits = sums[0], words = sums[1];
   return words > 0 ? 100 * edits / words : edits > 0 ? 100 : 0;
 }
-
-}  // namespace
 
 Measurement measure_ter(const Segments& hypotheses, const std::vector<Segments>& references) {
   check_segments("ter", hypotheses, references);
@@ -159,7 +159,7 @@ Measurement measure_ter(const Segments& hypotheses, const std::vector<Segments>&
     return numbered(lower, table);
   };
   Measurement m{
-      {}, rate, signature_of(references, "case:lc|tok:tercom|norm:no|punct:yes|asian:no")};
+      {}, ter_score, signature_of(references, "case:lc|tok:tercom|norm:no|punct:yes|asian:no")};
   for (size_t i = 0; i < hypotheses.size(); i++) {
     std::u32string hypothesis = words(hypotheses[i]);
     double fewest = INFINITY, length = 0;

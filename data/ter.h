@@ -10,4 +10,7 @@ namespace retort {
 /// std::invalid_argument when there is no segment or reference, or the numbers of segments differ.
 Measurement measure_ter(const Segments& hypotheses, const std::vector<Segments>& references);
 
+/// The score of such statistics.
+double ter_score(const std::vector<double>& sums);
+
 }  // namespace retort

@@ -13,6 +13,7 @@ void add_generate_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_run_command(CLI::App& app);
 void add_score_command(CLI::App& app);
+void add_compare_command(CLI::App& app);
 void add_loss_command(CLI::App& app);
 void add_gradcheck_command(CLI::App& app);
 void add_exact_command(CLI::App& app);

@@ -83,3 +83,33 @@ TEST_CASE("the p of a paired bootstrap") {
              }),
              Catch::Contains("100 segments against 2"));
 }
+
+TEST_CASE("several seeds: their mean, wider where they differ, the same where they do not") {
+  std::vector<double> values = normal(200, 5), more = values, less = values;
+  for (double& value : more) value += 3;
+  for (double& value : less) value -= 3;
+  Measurement m = mean_of(values, "");
+  Resampled one = resample({m}), same = resample({m, m, m}),
+            apart = resample({mean_of(more, ""), mean_of(less, "")});
+  CHECK(same.score == Approx(m.score()));
+  CHECK(apart.score == Approx(m.score()));
+  Interval i = bootstrap(m), j = interval_of(same), wide = interval_of(apart);
+  CHECK(interval_of(one).low == i.low);
+  CHECK(j.low == Approx(i.low));
+  CHECK(j.high == Approx(i.high));
+  // Two draws of two seeds: the mean is 3 off to either side in a quarter of the resamples each.
+  double variance = 0, examples = 0;
+  for (size_t b = 0; b < 1000; b++) {
+    variance += std::pow(apart.scores[b] - apart.score, 2) / 1000;
+    examples += std::pow(one.scores[b] - one.score, 2) / 1000;
+  }
+  CHECK(variance - examples == Approx(3 * 3 / 2.0).epsilon(0.1));
+  CHECK(wide.high - wide.low > i.high - i.low + 4);
+  // The segments drawn are the same for every seed and system: equal shifts cancel.
+  Comparison c = compare(apart, one);
+  CHECK(c.difference == Approx(0).margin(1e-9));
+  CHECK(c.interval.low == Approx(-3));
+  CHECK(c.interval.high == Approx(3));
+  CHECK_THAT(error_of([&] { resample({m, mean_of({1}, "")}); }), Catch::Contains("has 200"));
+  CHECK_THAT(error_of([&] { compare(one, Resampled{}); }), Catch::Contains("1000 resamples"));
+}

@@ -83,6 +83,10 @@ TEST_CASE("a whole experiment runs, and a second time has nothing to do") {
   r = run("run " + toml);
   CHECK(r.status == 0);
   CHECK(r.text.find("js: done already") != std::string::npos);
+  r = run("compare " + (folder() / "out").string());
+  INFO(r.text);
+  CHECK(r.status == 0);
+  CHECK(r.text.find("| js − mle |") != std::string::npos);
   r = run("run " + toml + " students.js.train.steps=13");
   CHECK(r.status == 1);
   CHECK(r.text.find("another recipe") != std::string::npos);

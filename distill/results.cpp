@@ -1,0 +1,102 @@
+#include "distill/results.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <stdexcept>
+
+#include "data/text.h"
+#include "distill/figures.h"
+#include "distill/toml.h"
+
+namespace fs = std::filesystem;
+
+namespace retort {
+namespace {
+
+[[noreturn]] void refuse(const std::string& path, const std::string& what) {
+  throw std::runtime_error(path + ": " + what + "; remove the file and `retort run` its recipe");
+}
+
+template <class T>
+T get(const std::string& path, const Json& from, const char* key, const std::string& under = "") {
+  try {
+    return from.at(key).get<T>();
+  } catch (const Json::exception&) {
+    refuse(path, fmt::format("{}{} is missing or of the wrong kind", under, key));
+  }
+}
+
+Measurement read_figure(const std::string& path, const Json& all, const char* name) {
+  std::string under = std::string(name) + ".";
+  Json j = get<Json>(path, all, name);
+  Measurement measured;
+  try {
+    using Rows = std::vector<std::vector<double>>;
+    std::string signature = j.contains("signature") ? get<std::string>(path, j, "signature") : "";
+    measured = measurement_of(name, get<Rows>(path, j, "segments", under), signature);
+  } catch (const std::invalid_argument& e) {
+    refuse(path, e.what());
+  }
+  double stored = get<double>(path, j, "score", under), score = measured.score();
+  if (!(std::abs(score - stored) <= 1e-6 * std::max(1.0, std::abs(stored))))
+    refuse(path, fmt::format("{}score is {}, its segments make {}", under, stored, score));
+  return measured;
+}
+
+}  // namespace
+
+StageResults read_results(const std::string& path) {
+  Json j = Json::parse(read_file(path), nullptr, false);
+  if (!j.is_object()) refuse(path, "damaged, not a JSON object");
+  auto text = [&](const char* key) { return get<std::string>(path, j, key); };
+  StageResults r;
+  r.path = path;
+  r.recipe = text("recipe"), r.stage = text("stage"), r.method = text("method");
+  r.split = text("split"), r.commit = text("commit"), r.machine = text("machine");
+  r.seed = get<uint64_t>(path, j, "seed"), r.minutes = get<double>(path, j, "minutes");
+  if (!j.contains("metrics") || j["metrics"].empty())
+    throw std::runtime_error(path +
+                             ": no metrics; classifiers' runs are not compared, of another "
+                             "recipe name evaluate.metrics and `retort run` it again");
+  r.metrics = get<std::vector<std::string>>(path, j, "metrics");
+  for (const Figure& figure : figures())
+    if (j.contains(figure.name)) r.figures[figure.name] = read_figure(path, j, figure.name);
+  if (!r.figures.contains(r.metrics[0])) refuse(path, r.metrics[0] + " is missing");
+  std::string folder = fs::path(path).parent_path().filename().string();
+  if (folder != r.stage)
+    throw std::runtime_error(
+        fmt::format("{}: results of \"{}\"; put them into a folder of that "
+                    "name, or remove them",
+                    path, r.stage));
+  return r;
+}
+
+RunResults read_run(const std::string& folder) {
+  if (!fs::is_directory(folder))
+    throw std::runtime_error(folder + ": no such folder; give the output of a `retort run`");
+  RunResults run;
+  run.folder = folder;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (!entry.is_directory()) continue;
+    std::string path = (entry.path() / "results.json").string();
+    if (fs::exists(path))
+      run.stages[entry.path().filename().string()] = read_results(path);
+    else
+      run.unfinished.push_back(entry.path().filename().string());
+  }
+  if (run.stages.empty())
+    throw std::runtime_error(folder + ": no STAGE/results.json in it; `retort run` its recipe");
+  const StageResults& first = run.stages.begin()->second;
+  run.recipe = first.recipe, run.seed = first.seed;
+  for (const auto& [name, stage] : run.stages)
+    if (stage.recipe != run.recipe || stage.seed != run.seed)
+      throw std::runtime_error(fmt::format(
+          "{}: of recipe {}, seed {}, but {}: of {}, seed {}; keep each run in its own folder",
+          stage.path, stage.recipe, stage.seed, first.path, run.recipe, run.seed));
+  return run;
+}
+
+}  // namespace retort

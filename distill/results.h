@@ -1,0 +1,37 @@
+// What an evaluated stage left in RUN/STAGE/results.json, read back and checked.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/metrics.h"
+
+namespace retort {
+
+/// One stage's results.json. Its figures (distill/figures.h) are measured anew from their segments.
+struct StageResults {
+  std::string path, recipe, stage, method, split, commit, machine;
+  uint64_t seed = 0;
+  double minutes = 0;
+  std::vector<std::string> metrics;  ///< the recipe's; the first is the task's
+  std::map<std::string, Measurement> figures;
+};
+
+/// Throws std::runtime_error, one line with the file and what to do, where it is missing, damaged,
+/// lacks what a comparison needs, or where a stored score is not that of the stored segments.
+StageResults read_results(const std::string& path);
+
+/// An experiment's folder: its stages' results, of one recipe and seed.
+struct RunResults {
+  std::string folder, recipe;
+  uint64_t seed = 0;
+  std::map<std::string, StageResults> stages;
+  std::vector<std::string> unfinished;  ///< folders of stages that have no results.json
+};
+
+/// Throws std::runtime_error, as read_results, where the folder is missing, holds no results or
+/// those of several recipes or seeds.
+RunResults read_run(const std::string& folder);
+
+}  // namespace retort

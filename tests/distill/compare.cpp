@@ -1,0 +1,332 @@
+// Runs of several seeds against each other: scores from stored segments, differences by hand, the
+// claims' outcomes, the lines that bad input gets.
+#include "distill/compare.h"
+
+#include <sys/wait.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+
+#include "data/text.h"
+#include "distill/figures.h"
+#include "distill/report.h"
+#include "tests/data/temporary.h"
+
+namespace fs = std::filesystem;
+using namespace retort;
+using Catch::Contains;
+using Rows = std::vector<std::vector<double>>;
+
+namespace {
+
+Json stored(const std::string& name, const Rows& segments) {
+  return {{"score", measurement_of(name, segments).score()}, {"segments", segments}};
+}
+
+// The mean of `values` as a figure.
+Json stored(const std::string& name, const std::vector<double>& values) {
+  Rows segments;
+  for (double value : values) segments.push_back({value, 1});
+  return stored(name, segments);
+}
+
+Json results(const std::string& stage, unsigned seed, const std::vector<double>& values) {
+  return {{"recipe", "toy"},         {"seed", seed},
+          {"stage", stage},          {"method", stage},
+          {"split", "test"},         {"commit", "abc1234"},
+          {"machine", "a computer"}, {"minutes", 1.5},
+          {"metrics", {"rougeL"}},   {"rougeL", stored("rougeL", values)}};
+}
+
+struct Runs : Temporary {
+  // Writes RUN/STAGE/results.json and returns its path.
+  std::string write(const std::string& run, const Json& j) const {
+    std::string stage = run + "/" + j["stage"].get<std::string>();
+    fs::create_directories(folder + stage);
+    return file(stage + "/results.json", j.dump());
+  }
+  std::string operator()(const std::string& run) const { return folder + run; }
+};
+
+// A study whose models score the same in every resample, or, where `doubt` names one, 100 to either
+// side of its score.
+Study made(const std::string& recipe, const std::map<std::string, double>& scores,
+           const std::string& figure = "rougeL", const std::string& doubt = "") {
+  Study s;
+  s.recipe = recipe, s.metric = figure, s.seeds = {1}, s.minutes = {1};
+  for (const auto& [name, score] : scores) {
+    Resampled r{score, std::vector<double>(100, score)};
+    for (size_t b = 0; b < 100 && name == doubt; b++) r.scores[b] += b % 2 ? 100 : -100;
+    s.stages.push_back({name, name, {{figure, r}, {"coverage_risk", r}}});
+  }
+  return s;
+}
+
+struct Result {
+  int status;
+  std::string text;
+};
+Result retort_compare(const Runs& runs, const std::string& arguments) {
+  const char* program = std::getenv("RETORT");
+  int status = std::system((std::string(program ? program : "build/retort") + " compare " +
+                            arguments + " > " + runs("log") + " 2>&1")
+                               .c_str());
+  return {WEXITSTATUS(status), read_file(runs("log"))};
+}
+
+}  // namespace
+
+TEST_CASE("compare: scores made again from stored segments equal the stored ones") {
+  Runs runs;
+  Segments hypotheses{"the cat sat there", "a dog barked at Cats", "running in the house"},
+      references{"the cat sat here", "cats barked at a dog", "running in the old house"};
+  Json j = results("kl", 1, {1, 2, 3});
+  std::map<std::string, double> scores{{"rougeL", 2}};
+  for (const Metric& metric : metrics()) {
+    Measurement m = metric.measure(hypotheses, {references});
+    if (metric.name != std::string("rougeL")) scores[metric.name] = m.score();
+    if (metric.name != std::string("rougeL"))
+      j[metric.name] = {{"score", m.score()}, {"segments", m.segments}, {"signature", m.signature}};
+  }
+  StageResults r = read_results(runs.write("a", j));
+  CHECK(r.figures.size() == metrics().size());
+  for (const auto& [name, score] : scores) {
+    INFO(name);
+    CHECK(r.figures.at(name).score() == score);
+  }
+  j["bleu"]["score"] = j["bleu"]["score"].get<double>() + 0.01;
+  CHECK_THAT(error_of([&] { read_results(runs.write("a", j)); }),
+             Contains("kl/results.json: bleu.score is ") && Contains("its segments make"));
+}
+
+TEST_CASE("compare: a paired difference by hand") {
+  Runs runs;  // kl is 2 better in every example under seed 1, 4 better under seed 7
+  runs.write("b", results("kl", 7, {14, 24, 34}));
+  runs.write("b", results("rkl", 7, {10, 20, 30}));
+  runs.write("a", results("kl", 1, {3, 2, 4}));
+  runs.write("a", results("rkl", 1, {1, 0, 2}));
+  std::vector<Study> all = study({runs("b"), runs("a")});
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].seeds == std::vector<uint64_t>{1, 7});
+  CHECK(all[0].minutes == std::vector<double>{3, 3});
+  CHECK(all[0].examples == 3);
+  CHECK(all[0].find("kl", "rougeL")->score == Approx((3 + 24) / 2.0));
+  Comparison c = *all[0].compared("kl", "rkl", "rougeL");
+  CHECK(c.difference == Approx(3));
+  CHECK(c.interval.low == Approx(2));
+  CHECK(c.interval.high == Approx(4));
+  CHECK(c.p == Approx(1 / 1001.0));
+  CHECK(report_of(all[0], 1000).find("| kl − rkl | +3.00 [2.00, 4.00] | 0.001 |") !=
+        std::string::npos);
+  CHECK_FALSE(all[0].compared("kl", "js", "rougeL"));
+}
+
+TEST_CASE("compare: one seed is data/bootstrap's comparison") {
+  Runs runs;
+  std::vector<double> a, b;
+  for (int i = 0; i < 50; i++) a.push_back(i * 37 % 50), b.push_back(i * 11 % 50 + i % 3);
+  runs.write("a", results("kl", 1, a));
+  runs.write("a", results("rkl", 1, b));
+  Study s = study({runs("a")}, {500, 9}).at(0);
+  Comparison ours = *s.compared("kl", "rkl", "rougeL"),
+             theirs = compare(mean_of(a, ""), mean_of(b, ""), {500, 9});
+  CHECK(ours.difference == theirs.difference);
+  CHECK(ours.interval.low == theirs.interval.low);
+  CHECK(ours.interval.high == theirs.interval.high);
+  CHECK(ours.p == theirs.p);
+  CHECK(interval_of(*s.find("kl", "rougeL")).low == bootstrap(mean_of(a, ""), {500, 9}).low);
+}
+
+TEST_CASE("compare: each claim holds, does not hold, is not decided") {
+  // In figure order of merit: what f-DISTILL found.
+  const std::map<std::string, double> found{{"mle", 1}, {"seqkd", 2}, {"engine", 3}, {"rkl", 4},
+                                            {"kl", 5},  {"js", 6},    {"tvd", 7}};
+  std::map<std::string, double> opposite;
+  for (const auto& [name, score] : found) opposite[name] = -score;
+  auto verdict = [](const Study& s, size_t claim) { return claims_of({s}).at(claim).verdict(); };
+  for (size_t claim : {1, 2, 4}) {
+    INFO(claim);
+    CHECK(verdict(made("a", found), claim) == Verdict::holds);
+    CHECK(verdict(made("a", opposite), claim) == Verdict::does_not_hold);
+    CHECK(verdict(made("a", found, "rougeL", "kl"), claim) == Verdict::not_decided);
+    CHECK(verdict(made("a", found, "ter"), claim) == Verdict::does_not_hold);  // counts downwards
+    CHECK(verdict(made("a", opposite, "ter"), claim) == Verdict::holds);
+    std::map<std::string, double> without = found;
+    without.erase("kl");
+    CHECK(verdict(made("a", without), claim) == Verdict::not_decided);
+  }
+  CHECK(verdict(made("a", {{"kl", 1}, {"rkl", 2}}), 0) == Verdict::holds);
+  CHECK(verdict(made("a", {{"kl", 2}, {"rkl", 1}}), 0) == Verdict::does_not_hold);
+  CHECK(verdict(made("a", {{"kl", 1}, {"rkl", 2}}, "rougeL", "kl"), 0) == Verdict::not_decided);
+  CHECK(verdict(made("a", {{"kl", 1}}), 0) == Verdict::not_decided);
+  // One comparison is enough against a claim; each is listed.
+  Study s = made("a", {{"kl", 1}, {"rkl", 2}, {"js", 3}, {"tvd", 1.5}});
+  std::vector<Finding> findings = claims_of({s})[1].findings;
+  REQUIRE(findings.size() == 4);
+  CHECK(findings[2].verdict == Verdict::holds);          // tvd above kl
+  CHECK(findings[3].verdict == Verdict::does_not_hold);  // tvd above rkl
+  CHECK(findings[3].compared->difference == -0.5);
+  CHECK(verdict(s, 1) == Verdict::does_not_hold);
+}
+
+TEST_CASE("compare: the claim on TeacherDist looks at the lowest and the highest") {
+  auto recipe = [](const std::string& name, double dist, double kl, double rkl) {
+    Study s = made(name, {{"kl", kl}, {"rkl", rkl}});
+    s.stages.push_back({"teacher", "teacher", {{"teacher_dist", {dist, {}}}}});
+    return s;
+  };
+  auto claim = [](const std::vector<Study>& studies) { return claims_of(studies).at(3); };
+  Study low = recipe("low", 10, 2, 1), middle = recipe("middle", 20, 1, 1),
+        high = recipe("high", 80, 1, 2);
+  CHECK(claim({high, middle, low}).verdict() == Verdict::holds);
+  CHECK_THAT(claim({high, middle, low}).note,
+             Contains("lowest in low (10.00)") && Contains("highest in high (80.00)"));
+  CHECK(claim({middle, recipe("high", 80, 2, 1)}).verdict() == Verdict::does_not_hold);
+  CHECK(claim({recipe("low", 10, 1, 2), high}).verdict() == Verdict::does_not_hold);
+  CHECK(claim({middle, high}).verdict() == Verdict::not_decided);
+  CHECK(claim({low, recipe("same", 10, 1, 2)}).verdict() == Verdict::not_decided);
+  CHECK(claim({low, made("none", {{"kl", 1}})}).verdict() == Verdict::not_decided);
+  CHECK_THAT(claim({low}).note, Contains("takes two recipes with a TeacherDist; there is 1"));
+}
+
+TEST_CASE("compare: what some seed lacks is named and left out") {
+  Runs runs;
+  Json kl = results("kl", 1, {1, 2});
+  kl["coverage_risk"] = stored("coverage_risk", std::vector<double>{1, 1});
+  runs.write("a", kl);
+  runs.write("a", results("z", 1, {1, 2}));
+  runs.write("a", results("tvd", 1, {1, 2}));
+  runs.write("a", results("teacher", 1, {1, 2}));
+  for (unsigned seed : {2, 3}) {
+    runs.write(std::to_string(seed), results("kl", seed, {1, 2}));
+    runs.write(std::to_string(seed), results("z", seed, {1, 2}));
+    runs.write(std::to_string(seed), results("teacher", seed, {1, 2}));
+  }
+  fs::create_directories(runs("a/unfinished"));
+  Study s = study({runs("3"), runs("a"), runs("2")}).at(0);
+  CHECK(s.left_out == std::vector<std::string>{"kl: no coverage_risk with seeds 2, 3",
+                                               "tvd: no results with seeds 2, 3",
+                                               "unfinished: no results with seeds 1, 2, 3"});
+  std::vector<std::string> names;
+  for (const StageStudy& stage : s.stages) names.push_back(stage.name);
+  CHECK(names == std::vector<std::string>{"teacher", "kl", "z"});
+  CHECK(s.columns == std::vector<std::string>{"rougeL"});
+  CHECK(report_of(s, 1000).find("- left out: tvd: no results with seeds 2, 3\n") !=
+        std::string::npos);
+}
+
+TEST_CASE("compare: bad input is one line that names the file and what to do") {
+  Runs runs;
+  std::vector<double> values{1, 2};
+  auto fails = [&](const std::vector<std::string>& folders, const std::string& file,
+                   const std::string& says) {
+    std::string error = error_of([&] { study(folders); });
+    CHECK_THAT(error, Contains(file) && Contains(says));
+    CHECK(error.find('\n') == std::string::npos);
+  };
+  fails({runs("absent")}, "absent", "no such folder; give the output of a `retort run`");
+  fs::create_directories(runs("empty/kl"));
+  fails({runs("empty")}, "empty", "no STAGE/results.json in it; `retort run` its recipe");
+
+  std::string again = "; remove the file and `retort run` its recipe";
+  Json good = results("kl", 1, values);
+  for (const std::string bytes : {"", "{\"recipe\": ", "[1]"}) {
+    runs.write("bad", good);
+    runs.file("bad/kl/results.json", bytes);
+    fails({runs("bad")}, "bad/kl/results.json", "damaged, not a JSON object" + again);
+  }
+  for (const char* key :
+       {"recipe", "seed", "stage", "method", "split", "commit", "machine", "minutes"}) {
+    Json j = good;
+    j.erase(key);
+    runs.file("bad/kl/results.json", j.dump());
+    fails({runs("bad")}, "bad/kl/results.json",
+          std::string(key) + " is missing or of the wrong kind" + again);
+  }
+  auto with = [&](const char* pointer, const Json& value, const std::string& says) {
+    Json j = good;
+    j[Json::json_pointer(pointer)] = value;
+    runs.file("bad/kl/results.json", j.dump());
+    fails({runs("bad")}, "bad/kl/results.json", says);
+  };
+  with("/metrics", "rougeL", "metrics is missing or of the wrong kind" + again);
+  with("/seed", "one", "seed is missing or of the wrong kind" + again);
+  with("/rougeL", 12.5, "rougeL.segments is missing or of the wrong kind" + again);
+  with("/rougeL/score", nullptr, "rougeL.score is missing or of the wrong kind" + again);
+  with("/rougeL/segments", Json::array(), "rougeL: no segments" + again);
+  with("/rougeL/segments/1", {1, 2, 3}, "segment 2 has 3 statistics, 2 are needed" + again);
+  with("/metrics", Json::array(), "no metrics; classifiers' runs are not compared");
+  with("/metrics", {"bleu"}, "bleu is missing" + again);
+  with("/stage", "js", "results of \"js\"; put them into a folder of that name");
+
+  runs.write("a", good);
+  runs.write("same", good);
+  fails({runs("a"), runs("same")}, runs("same"), "both are seed 1 of recipe toy; give each seed");
+  fails({runs("a"), runs("a")}, runs("a"), "both are seed 1");
+  runs.write("mixed", good);
+  runs.write("mixed", results("rkl", 2, values));
+  fails({runs("mixed")}, "rkl/results.json", "keep each run in its own folder");
+
+  auto beside = [&](const char* key, const Json& value, const std::string& says) {
+    Json j = results("kl", 2, values);
+    j["ter"] = stored("ter", values);
+    j[key] = value;
+    runs.write("b", j);
+    fails({runs("a"), runs("b")}, "b/kl/results.json", says);
+  };
+  beside("metrics", {"ter"}, "the first metric is ter, in ");
+  beside("split", "valid", "split is valid, in ");
+  beside("method", "rkl", "method is rkl, in ");
+  beside("rougeL", stored("rougeL", std::vector<double>{1}),
+         "the number of rougeL's examples is 1, in ");
+  Json other = stored("rougeL", values);
+  other["signature"] = "nrefs:2";
+  beside("rougeL", other, "the signature of rougeL is nrefs:2, in ");
+}
+
+TEST_CASE("compare: the program prints and writes the same bytes for the same runs") {
+  Runs runs;
+  for (unsigned seed : {1, 2})
+    for (const char* recipe : {"toy", "other"})
+      for (const char* stage : {"teacher", "kl", "js"}) {
+        double shift = stage[0] == 'j' ? 1 : 0;
+        Json j = results(stage, seed, {1.0 + seed + shift, 2 + shift, 4 + shift});
+        j["recipe"] = recipe;
+        if (stage[0] == 'j') j["method"] = "gjs:0.1";
+        runs.write(recipe + std::to_string(seed), j);
+      }
+  auto all = [&](const std::string& order) {
+    std::string arguments;
+    for (char i : order)
+      arguments += runs(i < 'c' ? "toy" : "other") + ((i - 'a') % 2 ? "2 " : "1 ");
+    return arguments;
+  };
+  Result r = retort_compare(runs, all("abcd") + "--out " + runs("x")),
+         s = retort_compare(runs, all("dcba") + "--out " + runs("y"));
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  CHECK(r.text == s.text);
+  CHECK(r.text.find("# other\n\nseeds 1, 2; 3 examples of test; 4.5, 4.5 minutes; commit "
+                    "abc1234; a computer.") == 0);
+  CHECK(r.text.find("| js (gjs:0.1) | **3.83** [") != std::string::npos);
+  for (const char* file : {"README.md", "toy.md", "other.md"})
+    CHECK(read_file(runs("x/") + file) == read_file(runs("y/") + file));
+  CHECK(r.text.find(read_file(runs("x/toy.md"))) != std::string::npos);
+  CHECK(read_file(runs("x/README.md")).find("[toy](toy.md): seeds 1, 2; 3 ") != std::string::npos);
+  r = retort_compare(runs, all("abcd") + "--json");
+  Json j = Json::parse(r.text);
+  CHECK(j["claims"].size() == 5);
+  CHECK(j["recipes"][1]["tests"][0]["first"] == "js");
+  CHECK(j["recipes"][1]["tests"][0]["rougeL"]["difference"] == Approx(1));
+  CHECK(j["claims"][1]["comparisons"][0]["verdict"] == "holds");
+  r = retort_compare(runs, runs("absent"));
+  CHECK(r.status == 1);
+  CHECK(r.text ==
+        "retort: " + runs("absent") + ": no such folder; give the output of a `retort run`\n");
+  Json named = results("kl", 1, {1, 2});
+  named["recipe"] = "../up";
+  runs.write("up", named);
+  r = retort_compare(runs, runs("up") + " --out " + runs("z"));
+  CHECK(r.text.find("retort: --out: recipe \"../up\" cannot name a file") == 0);
+  CHECK_FALSE(fs::exists(runs("z")));
+}
