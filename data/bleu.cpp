@@ -67,9 +67,14 @@ std::vector<std::string> tokenize_13a(const std::string& segment) {
   return {words.begin(), words.end()};
 }
 
-Measurement measure_bleu(const Segments& hypotheses, const std::vector<Segments>& references) {
-  check_segments("bleu", hypotheses, references);
-  Measurement m{{}, bleu_score, signature_of(references, "case:mixed|eff:no|tok:13a|smooth:exp")};
+Measurement measure_bleu(const Segments& hypotheses, const std::vector<Segments>& references,
+                         int order) {
+  check_segments(order == 1 ? "bleu1" : order == 2 ? "bleu2" : "bleu", hypotheses, references);
+  Measurement m{{},
+                order == 1   ? bleu1_score
+                : order == 2 ? bleu2_score
+                             : bleu_score,
+                signature_of(references, "case:mixed|eff:no|tok:13a|smooth:exp")};
   std::unordered_map<std::string, char32_t> table;
   for (size_t i = 0; i < hypotheses.size(); i++) {
     std::u32string hypothesis = numbered(tokenize_13a(hypotheses[i]), table);
@@ -96,23 +101,23 @@ Measurement measure_bleu(const Segments& hypotheses, const std::vector<Segments>
   return m;
 }
 
-Bleu bleu_of(const std::vector<double>& sums, bool effective_order) {
+Bleu bleu_of(const std::vector<double>& sums, bool effective_order, int order) {
   Bleu result;
   for (int n = 0; n < 4; n++) result.matches[n] = sums[n], result.totals[n] = sums[n + 4];
   result.hypothesis_length = sums[8];
   result.reference_length = sums[9];
   double c = result.hypothesis_length, r = result.reference_length;
   result.brevity_penalty = c >= r ? 1 : c > 0 ? std::exp(1 - r / c) : 0;
-  if (result.matches == std::array<long, 4>{}) return result;
+  if (result.matches[0] == 0) return result;  // then longer ones do not match either
   double log_sum = 0, smooth = 1;
   int orders = 0;
-  for (; orders < 4 && result.totals[orders] > 0; orders++) {
+  for (; orders < order && result.totals[orders] > 0; orders++) {
     double total = result.totals[orders];
     result.precisions[orders] = result.matches[orders] == 0
                                     ? 100 / ((smooth *= 2) * total)
                                     : 100.0 * result.matches[orders] / total;
   }
-  if (!effective_order) orders = 4;
+  if (!effective_order) orders = order;
   for (int n = 0; n < orders; n++)
     log_sum += std::log(result.precisions[n]);  // log 0 = -inf: score 0
   result.score = result.brevity_penalty * std::exp(log_sum / orders);
@@ -120,6 +125,8 @@ Bleu bleu_of(const std::vector<double>& sums, bool effective_order) {
 }
 
 double bleu_score(const std::vector<double>& sums) { return bleu_of(sums).score; }
+double bleu1_score(const std::vector<double>& sums) { return bleu_of(sums, false, 1).score; }
+double bleu2_score(const std::vector<double>& sums) { return bleu_of(sums, false, 2).score; }
 
 Bleu bleu(const Segments& hypotheses, const std::vector<Segments>& references) {
   Measurement m = measure_bleu(hypotheses, references);

@@ -25,15 +25,20 @@ struct Bleu {
 /// differ.
 Bleu bleu(const Segments& hypotheses, const std::vector<Segments>& references);
 
-/// The same, segment by segment: 4 matches, 4 totals, hypothesis length, reference length.
-Measurement measure_bleu(const Segments& hypotheses, const std::vector<Segments>& references);
+/// The same, segment by segment: 4 matches, 4 totals, hypothesis length, reference length; scored
+/// up to `order` 1, 2 or 4.
+Measurement measure_bleu(const Segments& hypotheses, const std::vector<Segments>& references,
+                         int order = 4);
 
 /// BLEU of such statistics, without a signature. `effective_order` leaves out the orders that the
-/// hypothesis is too short for, as sacreBLEU does for single sentences.
-Bleu bleu_of(const std::vector<double>& sums, bool effective_order = false);
+/// hypothesis is too short for, as sacreBLEU does for single sentences. Orders above `order` are
+/// not looked at (sacreBLEU's max_ngram_order).
+Bleu bleu_of(const std::vector<double>& sums, bool effective_order = false, int order = 4);
 
-/// Its score alone.
+/// Its score alone, of orders up to 4, 1 and 2.
 double bleu_score(const std::vector<double>& sums);
+double bleu1_score(const std::vector<double>& sums);
+double bleu2_score(const std::vector<double>& sums);
 
 /// The tokens mteval-v13a makes of a segment (UTF-8).
 std::vector<std::string> tokenize_13a(const std::string& segment);

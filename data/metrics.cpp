@@ -65,7 +65,12 @@ void check_segments(const char* metric, const Segments& hypotheses,
 const std::vector<Metric>& metrics() {
   using Sets = std::vector<Segments>;
   static const std::vector<Metric> table{
-      {"bleu", "BLEU", true, false, 2, 10, bleu_score, measure_bleu},
+      {"bleu", "BLEU", true, false, 2, 10, bleu_score,
+       [](const Segments& h, const Sets& r) { return measure_bleu(h, r); }},
+      {"bleu1", "BLEU-1", true, false, 2, 10, bleu1_score,
+       [](const Segments& h, const Sets& r) { return measure_bleu(h, r, 1); }},
+      {"bleu2", "BLEU-2", true, false, 2, 10, bleu2_score,
+       [](const Segments& h, const Sets& r) { return measure_bleu(h, r, 2); }},
       {"chrf", "chrF", true, false, 2, 18, chrf_score, measure_chrf},
       {"ter", "TER", true, true, 2, 2, ter_score, measure_ter},
       {"rouge1", "ROUGE-1", true, false, 2, 2, ratio_score,

@@ -46,7 +46,8 @@ struct Metric {
   std::function<Measurement(const Segments&, const std::vector<Segments>&)> measure;
 };
 
-/// All metrics: bleu chrf ter rouge1 rouge2 rougeL meteor distinct1 distinct2 self_bleu.
+/// All metrics: bleu bleu1 bleu2 chrf ter rouge1 rouge2 rougeL meteor distinct1 distinct2
+/// self_bleu.
 const std::vector<Metric>& metrics();
 
 /// The metric of this name. Throws std::invalid_argument that lists the names, or says why one that

@@ -11,6 +11,7 @@
 #include "data/text.h"
 #include "distill/commands.h"
 #include "distill/evaluate.h"
+#include "distill/figures.h"
 #include "distill/progress.h"
 #include "distill/trainer.h"
 
@@ -91,7 +92,7 @@ std::set<std::string> not_done(Experiment& e, const std::vector<const Stage*>& s
   return todo;
 }
 
-std::string cell(const Json& j, const char* key, int digits) {
+std::string cell(const Json& j, const std::string& key, int digits) {
   if (!j.contains(key)) return "-";
   const Json& number = j[key].is_object() && j[key].contains("score") ? j[key]["score"] : j[key];
   if (!number.is_number()) return "-";
@@ -101,28 +102,20 @@ std::string cell(const Json& j, const char* key, int digits) {
 
 std::string table(const std::vector<Json>& all) {
   struct Column {
-    const char *title, *key;
+    std::string title, key;
     int digits;
   };
-  std::vector<Column> columns;
-  for (Column c : std::initializer_list<Column>{{"parameters*", "non_embedding_parameters", -1},
-                                                {"BLEU", "bleu", 2},
-                                                {"chrF", "chrf", 2},
-                                                {"TER", "ter", 2},
-                                                {"ROUGE-1", "rouge1", 2},
-                                                {"ROUGE-2", "rouge2", 2},
-                                                {"ROUGE-L", "rougeL", 2},
-                                                {"METEOR", "meteor", 2},
-                                                {"distinct-1", "distinct1", 4},
-                                                {"distinct-2", "distinct2", 4},
-                                                {"self-BLEU", "self_bleu", 2},
-                                                {"accuracy", "accuracy", 4},
+  std::vector<Column> wanted{{"parameters*", "non_embedding_parameters", -1}}, columns;
+  for (const Figure& f : figures())
+    if (std::string(f.name).find("_entropy") == std::string::npos)
+      wanted.push_back({f.title, f.name, f.decimals});
+  for (Column c : std::initializer_list<Column>{{"accuracy", "accuracy", 4},
                                                 {"perplexity", "perplexity", 3},
                                                 {"MSE", "mean_squared_error", 4},
-                                                {"likelihood risk", "likelihood_risk", 3},
-                                                {"coverage risk", "coverage_risk", 3},
                                                 {"training tokens/s", "tokens_per_second", -1},
                                                 {"minutes", "minutes", 1}})
+    wanted.push_back(c);
+  for (const Column& c : wanted)
     for (const Json& j : all)
       if (j.contains(c.key)) {
         columns.push_back(c);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "data/bootstrap.h"
+#include "distill/figures.h"
 #include "distill/objective.h"
 #include "distill/progress.h"
 #include "distill/scores.h"
@@ -86,9 +87,8 @@ Generation generate_split(Experiment& e, const Model& model, const std::string& 
                           const DecodeOptions& options) {
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
   Generation g;
-  auto ratio = [](const std::vector<double>& sums) { return sums[0] / sums[1]; };
-  auto percent = [](const std::vector<double>& sums) { return 100 * sums[0] / sums[1]; };
-  g.length_ratio.score_of = ratio, g.end_rate.score_of = percent;
+  g.length_ratio.score_of = find_figure("length_ratio").score_of;
+  g.end_rate.score_of = find_figure("end_rate").score_of;
   std::vector<std::vector<int>> all = decode_pairs(e, model, pairs, options);
   for (size_t i = 0; i < pairs.size(); i++) {
     g.hypotheses.push_back(e.tokenizer().decode(all[i]));
@@ -159,6 +159,12 @@ Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model,
   j["metrics"] = options.metrics;
   for (const std::string& name : options.metrics)
     j[name] = to_json(find_metric(name).measure(g.hypotheses, g.references));
+  if (e.has("second_test")) {
+    Generation second = generate_split(e, model, "second_test", decode_options(e.recipe()));
+    for (const std::string& name : options.metrics)
+      j["second_" + name] =
+          to_json(find_metric(name).measure(second.hypotheses, second.references));
+  }
   j["length_ratio"] = to_json(g.length_ratio), j["end_rate"] = to_json(g.end_rate);
   if (teacher && options.risks) {
     SampleScore own = score_samples(e, model, *teacher, split);

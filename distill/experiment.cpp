@@ -24,14 +24,22 @@ namespace {
 ReadOptions read_options(const DataOptions& d, const std::string& split) {
   ReadOptions r;
   r.format = d.format;
-  r.paths = split == "train" ? d.train : split == "valid" ? d.valid : d.test;
+  bool second = split == "second_test";
+  if (second && !d.second_format.empty()) r.format = d.second_format;
+  r.paths = split == "train"   ? d.train
+            : split == "valid" ? d.valid
+            : second           ? d.second_test
+                               : d.test;
   r.source = d.source, r.target = d.target, r.header = d.header;
   r.references = split == "train" ? d.references : "together";
   r.split_names = d.split_names, r.first_turn = d.first_turn;
   r.labelled = d.layout == "classify";
   r.min_words = d.min_words, r.max_words = d.max_words, r.max_characters = d.max_characters;
   r.deduplicate = d.deduplicate;
-  r.limit = split == "train" ? d.limit : split == "valid" ? d.valid_limit : d.test_limit;
+  r.limit = split == "train"   ? d.limit
+            : split == "valid" ? d.valid_limit
+            : second           ? d.second_limit
+                               : d.test_limit;
   return r;
 }
 
@@ -103,10 +111,8 @@ void Experiment::lock() {
 
 // What the vocabulary was made from stands beside it.
 void Experiment::make_vocabulary(const std::string& path) {
-  Json made = data_table(recipe_.data);
-  for (const char* key : {"train", "valid", "test", "valid_limit", "test_limit", "max_source",
-                          "max_target", "truncate"})
-    made.erase(key);
+  Json made = training_data_table(recipe_.data);
+  for (const char* key : {"train", "max_source", "max_target", "truncate"}) made.erase(key);
   made["size"] = recipe_.tokenizer.size, made["type"] = recipe_.tokenizer.type;
   std::string stamp = checksum_of(made.dump() + corpus("train").checksum);
   std::string stamp_path = path + ".made-from";
@@ -265,8 +271,7 @@ Model Experiment::load(const std::string& name) {
 Json Experiment::made_by(const Stage& stage) {
   Json t = stage_table(stage);
   for (const char* key : {"log_every", "save_every", "valid_every", "graph"}) t["train"].erase(key);
-  t["data"] = data_table(recipe_.data);
-  for (const char* key : {"valid", "test", "valid_limit", "test_limit"}) t["data"].erase(key);
+  t["data"] = training_data_table(recipe_.data);
   t["seed"] = recipe_.seed;
   // Another device or type rounds differently. What is usual is left out: runs from before there
   // was a choice go on.
@@ -302,6 +307,8 @@ std::string Experiment::results_fingerprint(const Stage& s) {
       {"evaluate", evaluate_table(recipe_.evaluate)},
       {"limit", evaluation_split() == "test" ? recipe_.data.test_limit : recipe_.data.valid_limit},
       {"checksum", corpus(evaluation_split()).checksum}};
+  if (has("second_test"))
+    how["second"] = {corpus("second_test").checksum, recipe_.data.second_limit};
   std::vector<std::string> others = needs(s);
   if (s.name != "teacher" && recipe_.has_teacher) others.push_back("teacher");  // it judges
   std::string text = made_by(s).dump() + how.dump();
@@ -325,7 +332,7 @@ void Experiment::write_manifest(const Stage& stage) {
             {"version", RETORT_VERSION},
             {"tokenizer", tokenizer_->hash()},
             {"fingerprint", Json::parse(fingerprint(stage))}};
-  for (const char* split : {"train", "valid", "test"})
+  for (const char* split : {"train", "valid", "test", "second_test"})
     if (has(split)) m["checksums"][split] = corpus(split).checksum;
   write_file_atomically(dir + "/manifest.json", m.dump(2) + "\n");
 }

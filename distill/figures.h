@@ -17,7 +17,8 @@ struct Figure {
 
 /// All figures: those of metrics(), then likelihood_risk coverage_risk teacher_dist length_ratio
 /// end_rate student_entropy teacher_entropy agreement ece. All but ece are sums of the first
-/// statistic over sums of the second, teacher_dist, end_rate and agreement in per cent.
+/// statistic over sums of the second, teacher_dist, end_rate and agreement in per cent. Last, as
+/// second_NAME, the metrics on data.second_test.
 const std::vector<Figure>& figures();
 
 /// The figure of this name. Throws std::invalid_argument that lists the names.

@@ -18,6 +18,8 @@ void visit(V& v, DataOptions& o) {
   v("references", o.references), v("split_names", o.split_names), v("first_turn", o.first_turn);
   v("min_words", o.min_words), v("max_words", o.max_words), v("max_characters", o.max_characters);
   v("limit", o.limit), v("valid_limit", o.valid_limit), v("test_limit", o.test_limit);
+  v("second_test", o.second_test), v("second_format", o.second_format),
+      v("second_limit", o.second_limit);
   v("max_source", o.max_source), v("max_target", o.max_target), v("labels", o.labels);
 }
 template <class V>
@@ -285,8 +287,16 @@ Dtype dtype_of(const Recipe& r) { return r.dtype == "bf16" ? Dtype::bf16 : Dtype
 // What came later is left out where it is usual: runs from before there was a choice go on.
 Json data_table(const DataOptions& o) {
   Json t = table_of(o), usual = table_of(DataOptions{});
-  for (const char* key : {"references", "split_names", "first_turn"})
+  for (const char* key :
+       {"references", "split_names", "first_turn", "second_test", "second_format", "second_limit"})
     if (t[key] == usual[key]) t.erase(key);
+  return t;
+}
+Json training_data_table(const DataOptions& o) {
+  Json t = data_table(o);
+  for (const char* key : {"valid", "test", "valid_limit", "test_limit", "second_test",
+                          "second_format", "second_limit"})
+    t.erase(key);
   return t;
 }
 Json evaluate_table(const EvaluateOptions& o) {

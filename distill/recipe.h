@@ -21,8 +21,11 @@ struct DataOptions {
   bool split_names = true, first_turn = false;
   size_t min_words = 0, max_words = 0, max_characters = 0;
   size_t limit = 0, valid_limit = 0, test_limit = 0;  ///< 0: all
-  int max_source = 128, max_target = 128;             ///< tokens
-  std::string labels = "names";                       ///< classify: names or numbers
+  std::vector<std::string> second_test;               ///< metrics are also computed on it
+  std::string second_format;                          ///< of second_test; empty: format
+  size_t second_limit = 0;
+  int max_source = 128, max_target = 128;  ///< tokens
+  std::string labels = "names";            ///< classify: names or numbers
 };
 
 /// [tokenizer]: a given SentencePiece model, or how to train one on the training text.
@@ -165,6 +168,8 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
 Json recipe_table(const Recipe& recipe);
 Json stage_table(const Stage& stage);
 Json data_table(const DataOptions& options);
+/// What of it decides a training.
+Json training_data_table(const DataOptions& options);
 Json evaluate_table(const EvaluateOptions& options);
 
 }  // namespace retort

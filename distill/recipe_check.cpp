@@ -48,6 +48,11 @@ void check(const Table& t, const DataOptions& o) {
     if (!paths->empty() && paths->size() != files)
       t.refuse(key, "format " + o.format + " takes " +
                         (files == 1 ? "one file" : "two files, source and target"));
+  if (!o.second_format.empty()) t.one_of("second_format", o.second_format, format_names());
+  files = format_files(o.second_format.empty() ? o.format : o.second_format);
+  if (!o.second_test.empty() && o.second_test.size() != files)
+    t.refuse("second_test", std::string("its format takes ") +
+                                (files == 1 ? "one file" : "two files, source and target"));
   t.at_least("max_source", o.max_source, 1);
   t.at_least("max_target", o.max_target, 1);
 }

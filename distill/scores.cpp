@@ -5,6 +5,7 @@
 #include <set>
 
 #include "distill/evaluate.h"
+#include "distill/figures.h"
 #include "distill/objective.h"
 #include "engine/sample.h"
 #include "losses/cross_entropy.h"
@@ -12,20 +13,11 @@
 namespace retort {
 namespace {
 
-constexpr int kBins = 15;
-
-double percent(const std::vector<double>& sums) { return 100 * sums[0] / sums[1]; }
-double ratio(const std::vector<double>& sums) { return sums[0] / sums[1]; }
-// Of (tokens, sum of probabilities, number right) of each bin.
-double calibration_error(const std::vector<double>& sums) {
-  double apart = 0, tokens = 0;
-  for (size_t b = 0; b < sums.size(); b += 3)
-    apart += std::abs(sums[b + 1] - sums[b + 2]), tokens += sums[b];
-  return 100 * apart / tokens;
-}
-
-Measurement empty(size_t segments, size_t columns, double (*score_of)(const std::vector<double>&)) {
-  return {std::vector<std::vector<double>>(segments, std::vector<double>(columns)), score_of, ""};
+// A figure of so many examples, all statistics 0.
+Measurement empty(const char* figure, size_t examples) {
+  const Figure& f = find_figure(figure);
+  return {std::vector<std::vector<double>>(examples, std::vector<double>(f.statistics)), f.score_of,
+          ""};
 }
 
 // Each batch of the pairs, shortest first; a row's id is its index among the pairs.
@@ -68,8 +60,8 @@ GoldScore score_gold(Experiment& e, const Model& model, const std::string& split
   NoGrad quiet;
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
   GoldScore score;
-  score.agreement = empty(pairs.size(), 2, percent);
-  score.calibration = empty(pairs.size(), 3 * kBins, calibration_error);
+  score.agreement = empty("agreement", pairs.size());
+  score.calibration = empty("ece", pairs.size());
   double right = 0;
   each_batch(e, pairs, [&](const Batch& b) {
     Tensor logits = logits_of(model, b, e.layout());
@@ -92,7 +84,7 @@ GoldScore score_gold(Experiment& e, const Model& model, const std::string& split
       size_t id = size_t(b.ids[row / length]);
       bool hit = likeliest[row] == b.labels[row];
       double probability = std::exp(confidence[row]);
-      size_t bin = size_t(std::min(kBins - 1, int(probability * kBins)));
+      size_t bin = std::min(ece_bins - 1, size_t(probability * ece_bins));
       std::vector<double>& counts = score.calibration.segments[id];
       counts[3 * bin] += 1, counts[3 * bin + 1] += probability, counts[3 * bin + 2] += hit;
       if (teacher) {
@@ -112,8 +104,8 @@ SampleScore score_samples(Experiment& e, const Model& writer, const Model& score
   NoGrad quiet;
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
   std::vector<std::vector<int>> drawn = draw(e, writer, pairs, 0);
-  SampleScore score{empty(pairs.size(), 2, ratio), empty(pairs.size(), 2, ratio),
-                    empty(pairs.size(), 2, ratio)};
+  SampleScore score{empty("likelihood_risk", pairs.size()), empty("student_entropy", pairs.size()),
+                    empty("teacher_entropy", pairs.size())};
   each_batch(e, pairs, [&](const Batch& prompts) {
     std::vector<std::vector<int>> targets;
     for (int id : prompts.ids) targets.push_back(drawn[size_t(id)]);
@@ -149,7 +141,7 @@ Measurement teacher_diversity(Experiment& e, const Model& teacher, const std::st
       for (size_t t = 1; t < drawn[i].size(); t++)
         distinct[i].insert({drawn[i][t - 1], drawn[i][t]}), all[i]++;
   }
-  Measurement m = empty(pairs.size(), 2, percent);
+  Measurement m = empty("teacher_dist", pairs.size());
   for (size_t i = 0; i < pairs.size(); i++)
     if (all[i] > 0) m.segments[i] = {double(distinct[i].size()) / all[i], 1};
   return m;

@@ -73,10 +73,9 @@ std::vector<std::vector<int>> teacher_sequences(Experiment& e, const Decoding& d
                {"vocabulary", e.tokenizer().hash()},
                {"vocabulary_size", e.tokenizer().size()},
                {"training text", e.corpus("train").checksum},
-               {"data", data_table(e.recipe().data)},
+               {"data", training_data_table(e.recipe().data)},
                {"seed", e.recipe().seed},
                {"decoding", how}};
-  for (const char* key : {"valid", "test", "valid_limit", "test_limit"}) made["data"].erase(key);
   std::string path = fmt::format("{}/sequences-{}-{}.jsonl", e.folder("teacher"), decoding.method,
                                  checksum_of(how.dump()).substr(0, 8));
   if (fs::exists(path)) return read(path, made, pairs.size());

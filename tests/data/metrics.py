@@ -119,7 +119,8 @@ def meteor_by_word(references, hypothesis, wordnet):
 
 
 def case(name, hypotheses, references, wordnet=None):
-    libraries = dict(bleu=sacrebleu.BLEU(), chrf=sacrebleu.CHRF(), ter=sacrebleu.TER())
+    libraries = dict(bleu=sacrebleu.BLEU(), bleu1=sacrebleu.BLEU(max_ngram_order=1),
+                     bleu2=sacrebleu.BLEU(max_ngram_order=2), chrf=sacrebleu.CHRF(), ter=sacrebleu.TER())
     scores = {key: metric.corpus_score(hypotheses, references) for key, metric in libraries.items()}
     values = {key: score.score for key, score in scores.items()}
     pairs = [(h, [r for r in rs if r is not None]) for h, rs in zip(hypotheses, zip(*references))]
