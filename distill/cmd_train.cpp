@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "distill/commands.h"
+#include "distill/presets.h"
 #include "distill/progress.h"
 #include "distill/trainer.h"
 
@@ -60,7 +61,11 @@ Recipe load_recipe(const RecipeArguments& a) {
   std::vector<std::string> overrides = a.overrides;
   if (!a.device.empty()) overrides.push_back("device=" + a.device);
   if (a.nondeterministic) overrides.push_back("deterministic=false");
-  return load_recipe(a.path, overrides);
+  Recipe recipe = load_recipe(a.path, overrides);
+  if (!recipe.preset.empty())
+    fmt::print(stderr, "preset {}; the presets of {} differ in\n{}", recipe.preset, a.path,
+               preset_differences(a.path));
+  return recipe;
 }
 
 void add_train_command(CLI::App& app) {

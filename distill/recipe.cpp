@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "distill/presets.h"
 #include "losses/divergence.h"
 
 namespace retort {
@@ -183,14 +184,6 @@ void inherit_places(TomlFile& file, const std::string& from, const std::string& 
     if (key.rfind(from, 0) == 0) file.where.try_emplace(to + key.substr(from.size()), place);
 }
 
-void merge(Json& base, const Json& over) {
-  for (const auto& [key, value] : over.items())
-    if (value.is_object() && base.contains(key) && base[key].is_object())
-      merge(base[key], value);
-    else
-      base[key] = value;
-}
-
 }  // namespace
 
 bool Stage::sees(const std::string& writer) const {
@@ -209,8 +202,11 @@ std::vector<Term> method_terms(const std::string& method) {
   if (method == "kl") return {{"kl", "teacher"}};
   if (method == "rkl") return {{"rkl", "student"}};
   if (method == "tvd") return {{"tvd", "teacher", 0.5}, {"tvd", "student", 0.5}};
-  if (method == "predistil")
-    return {{"kl", "gold", 0.8}, {"ce", "gold", 0.2}, {"hidden", "gold", 3}};
+  if (method == "predistil") {
+    Term hidden{"hidden", "gold", 3};
+    hidden.normalize = true;
+    return {{"kl", "gold", 0.8}, {"ce", "gold", 0.2}, hidden};
+  }
   if (method == "js") return method_terms("gjs:0.5");
   if (method.substr(0, method.find(':')) == "gjs") {
     double beta = parse_divergence(method).parameter;
@@ -222,8 +218,8 @@ std::vector<Term> method_terms(const std::string& method) {
 }
 
 Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides) {
-  TomlFile file = load_toml(path, overrides);
   Recipe recipe;
+  TomlFile file = load_with_preset(path, overrides, recipe.preset);
   recipe.name = std::filesystem::path(path).stem().string();
   Reader r(file, file.root, "");
   r("name", recipe.name), r("output", recipe.output), r("seed", recipe.seed),

@@ -74,7 +74,7 @@ struct Term {
 
 /// How sequences are decoded (models/decode.h).
 struct Decoding {
-  std::string method = "greedy";  ///< greedy, beam, sample
+  std::string method = "greedy";  ///< greedy, beam, beam_sample, sample
   int beams = 4;
   double length_penalty = 1;
   double temperature = 1;  ///< sample, as are top_k and top_p
@@ -130,6 +130,7 @@ struct EvaluateOptions : Decoding {
 
 struct Recipe {
   std::string name = "run", output;  ///< output: the experiment's folder, default runs/NAME
+  std::string preset;                ///< which of the file's presets, if any
   uint64_t seed = 1;
   std::string device = "cpu";
   std::string dtype = "f32";  ///< f32 or bf16: what weights and activations are stored in
@@ -150,7 +151,8 @@ struct Recipe {
 ///   gjs:B     B KL(p||m), teacher, and (1-B) KL(q||m), student, m = B p + (1-B) q
 ///   js        gjs:0.5 (eq. 8)              tvd     1/2 tvd, teacher, and 1/2 tvd, student (eq. 10)
 ///   predistil 0.8 kl + 0.2 ce + 3 hidden, gold: what the students of the others start from
-///             (section 2.3; the weights are its published code's for DART)
+///             (section 2.3; weights as in its published code). States are normalised: those of
+///             pre-norm models have no common scale, and the largest would be all of the loss
 /// With data.layout classify all are on the labelled texts: there is no prefix to be written.
 std::vector<Term> method_terms(const std::string& method);
 
@@ -162,7 +164,8 @@ Dtype dtype_of(const Recipe& recipe);
 /// Throws on the first value out of its range, with the place it stands at in `file`.
 void check_recipe(const TomlFile& file, const Recipe& recipe);
 
-/// Reads and checks a recipe. Every error is one line with file and line.
+/// Reads and checks a recipe: the file, over it the table [presets.NAME] where `preset = "NAME"`,
+/// over both the overrides. Every error is one line with file and line.
 Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides);
 /// All of it as a table that load_recipe would read back.
 Json recipe_table(const Recipe& recipe);

@@ -63,7 +63,7 @@ void check(const Table& t, const VocabularyOptions& o) {
 }
 
 void check(const Table& t, const Decoding& o, bool gold = false) {
-  std::vector<std::string> methods{"greedy", "beam", "sample"};
+  std::vector<std::string> methods{"greedy", "beam", "beam_sample", "sample"};
   if (gold) methods.push_back("gold");
   t.one_of("method", o.method, methods);
   t.at_least("beams", o.beams, 1);
@@ -71,6 +71,9 @@ void check(const Table& t, const Decoding& o, bool gold = false) {
   t.at_least("temperature", o.temperature, 0, true);
   t.at_least("top_k", o.top_k, 0);
   if (!(o.top_p > 0 && o.top_p <= 1)) t.refuse("top_p", "must lie in (0, 1]");
+  if (o.method == "beam_sample" && (o.top_k == 0 || o.temperature != 1 || o.top_p != 1))
+    t.refuse(o.top_k == 0 ? "top_k" : "method",
+             "beam_sample draws of the top_k likeliest tokens, at temperature 1, without top_p");
 }
 
 void check(const Table& t, const EvaluateOptions& o) {

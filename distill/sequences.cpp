@@ -15,7 +15,8 @@ namespace {
 
 Json decoding_table(const Decoding& d, int max_length) {
   Json t = {{"method", d.method}, {"max_length", max_length}};
-  if (d.method == "beam") t["beams"] = d.beams, t["length_penalty"] = d.length_penalty;
+  if (d.method.rfind("beam", 0) == 0) t["beams"] = d.beams, t["length_penalty"] = d.length_penalty;
+  if (d.method == "beam_sample") t["top_k"] = d.top_k;
   if (d.method == "sample")
     t["temperature"] = d.temperature, t["top_k"] = d.top_k, t["top_p"] = d.top_p;
   return t;

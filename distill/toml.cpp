@@ -36,40 +36,6 @@ Json convert(const toml::node& node, const std::string& key, const std::string& 
                            ": dates and times are not used in recipes");
 }
 
-void apply(const std::string& text, TomlFile& file) {
-  size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0)
-    throw std::runtime_error("command line: expected key=value, got \"" + text + "\"");
-  std::string key = text.substr(0, equals), value = text.substr(equals + 1);
-  Json parsed;
-  try {
-    TomlFile scratch;
-    toml::table t = toml::parse("x = " + value);
-    parsed = convert(*t.get("x"), key, "command line", scratch);
-  } catch (const toml::parse_error&) {
-    parsed = value;
-  }
-  Json* at = &file.root;
-  std::stringstream parts(key);
-  for (std::string part; std::getline(parts, part, '.');) {
-    if (at->is_array()) {  // a list's entry by its number: terms.0.weight
-      size_t i = at->size();
-      std::from_chars(part.data(), part.data() + part.size(), i);
-      if (i >= at->size())
-        throw std::runtime_error("command line: " + key + ": the list has entries 0 to " +
-                                 std::to_string(at->size() - 1));
-      at = &(*at)[i];
-      continue;
-    }
-    if (at->is_null()) *at = Json::object();
-    if (!at->is_object())
-      throw std::runtime_error("command line: " + key + ": what stands above it is not a table");
-    at = &(*at)[part];
-  }
-  *at = parsed;
-  file.where[key] = "command line";
-}
-
 toml::table table_of(const Json& j);
 
 toml::array array_of(const Json& j) {
@@ -112,6 +78,40 @@ toml::table table_of(const Json& j) {
 
 }  // namespace
 
+void apply_override(TomlFile& file, const std::string& text) {
+  size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw std::runtime_error("command line: expected key=value, got \"" + text + "\"");
+  std::string key = text.substr(0, equals), value = text.substr(equals + 1);
+  Json parsed;
+  try {
+    TomlFile scratch;
+    toml::table t = toml::parse("x = " + value);
+    parsed = convert(*t.get("x"), key, "command line", scratch);
+  } catch (const toml::parse_error&) {
+    parsed = value;
+  }
+  Json* at = &file.root;
+  std::stringstream parts(key);
+  for (std::string part; std::getline(parts, part, '.');) {
+    if (at->is_array()) {  // a list's entry by its number: terms.0.weight
+      size_t i = at->size();
+      std::from_chars(part.data(), part.data() + part.size(), i);
+      if (i >= at->size())
+        throw std::runtime_error("command line: " + key + ": the list has entries 0 to " +
+                                 std::to_string(at->size() - 1));
+      at = &(*at)[i];
+      continue;
+    }
+    if (at->is_null()) *at = Json::object();
+    if (!at->is_object())
+      throw std::runtime_error("command line: " + key + ": what stands above it is not a table");
+    at = &(*at)[part];
+  }
+  *at = parsed;
+  file.where[key] = "command line";
+}
+
 TomlFile load_toml(const std::string& path, const std::vector<std::string>& overrides) {
   TomlFile file;
   if (!path.empty()) {
@@ -126,8 +126,16 @@ TomlFile load_toml(const std::string& path, const std::vector<std::string>& over
       throw std::runtime_error(s.str());
     }
   }
-  for (const std::string& o : overrides) apply(o, file);
+  for (const std::string& o : overrides) apply_override(file, o);
   return file;
+}
+
+void merge(Json& base, const Json& over) {
+  for (const auto& [key, value] : over.items())
+    if (value.is_object() && base.contains(key) && base[key].is_object())
+      merge(base[key], value);
+    else
+      base[key] = value;
 }
 
 std::string to_toml(const Json& root) {

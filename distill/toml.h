@@ -20,6 +20,12 @@ struct TomlFile {
 /// Throws std::runtime_error with file, line and column on a syntax error or an unreadable file.
 TomlFile load_toml(const std::string& path, const std::vector<std::string>& overrides);
 
+/// Sets one key, "a.b=value", as load_toml() does.
+void apply_override(TomlFile& file, const std::string& text);
+
+/// Puts `over` over `base`, table by table; anything but a table replaces what was there.
+void merge(Json& base, const Json& over);
+
 /// The same values as TOML text, keys sorted.
 std::string to_toml(const Json& root);
 

@@ -13,10 +13,10 @@ struct Hypothesis {
   std::vector<int> tokens;
 };
 struct Candidate {
-  double log_p;
+  double log_p, rank;                         // rank: log_p, or with noise where it is drawn
   int from, token;                            // which open hypothesis, and its next token
   bool operator<(const Candidate& o) const {  // the better first; ties in the order of the rows
-    if (log_p != o.log_p) return log_p > o.log_p;
+    if (rank != o.rank) return rank > o.rank;
     return from != o.from ? from < o.from : token < o.token;
   }
 };
@@ -29,14 +29,17 @@ struct Search {  // one input row
   std::vector<Candidate> chosen;  // this step's
 
   // The `n` best continuations, from the best tokens of each open hypothesis, `width` each from
-  // `first` on, and the log-sum-exp of its logits.
-  void choose(const double* logits, const int* ids, const double* log_sum, int width, int n) {
+  // `first` on, and the log-sum-exp of its logits. `noise(h, token)` is added to rank them.
+  template <class F>
+  void choose(const double* logits, const int* ids, const double* log_sum, int width, int n,
+              F noise) {
     chosen.clear();
     for (size_t h = 0; h < open.size(); h++)
       for (int i = 0; i < width; i++) {
         size_t at = h * size_t(width) + size_t(i);
-        Candidate c{open[h].log_p + (logits[at] - log_sum[h]), int(h), ids[at]};
-        if (c.log_p > -INFINITY) chosen.push_back(c);
+        double log_p = open[h].log_p + (logits[at] - log_sum[h]);
+        if (log_p > -INFINITY)
+          chosen.push_back({log_p, log_p + noise(int(h), ids[at]), int(h), ids[at]});
       }
     size_t most = std::min(chosen.size(), size_t(n));
     std::partial_sort(chosen.begin(), chosen.begin() + long(most), chosen.end());
@@ -58,6 +61,7 @@ struct Search {  // one input row
 std::vector<std::vector<int>> beam_search(const Model& model, const Inputs& inputs,
                                           const DecodeOptions& o) {
   int B = inputs.target.dim(0), eos = model.config().eos;
+  bool draws = o.method == "beam_sample";
   std::vector<Search> searches(static_cast<size_t>(B));
   std::vector<int> active;  // searches that go on, in the order of the batch's rows
   for (int b = 0; b < B; b++) active.push_back(b);
@@ -66,7 +70,7 @@ std::vector<std::vector<int>> beam_search(const Model& model, const Inputs& inpu
   for (int length = 1; !active.empty(); length++) {
     if (length < o.min_length) logits = without(logits, eos);
     // A row's continuations beyond its best `width` cannot be among the best of all.
-    int width = std::min(o.beams, logits.cols());
+    int width = std::min(draws ? o.top_k : o.beams, logits.cols());
     BestTokens top = best(logits, width);
     std::vector<double> x = top.values.values(),
                         log_sum = logsumexp(logits.to(Dtype::f32)).values();
@@ -76,7 +80,17 @@ std::vector<std::vector<int>> beam_search(const Model& model, const Inputs& inpu
     for (size_t i = 0; i < active.size(); i++) {
       Search& s = searches[size_t(active[i])];
       size_t row = size_t(first[i]), at = row * size_t(width);
-      s.choose(&x[at], &ids[at], &log_sum[row], width, o.beams - s.finished);
+      int b = active[i];
+      uint32_t number = o.sequences.empty() ? uint32_t(b) : uint32_t(o.sequences[size_t(b)]);
+      // Of probabilities with Gumbel noise on their logarithms the n largest are n draws without
+      // replacement (Kool et al. 2019).
+      auto gumbel = [&](int hypothesis, int token) {
+        RandomKey key = o.key;
+        key.site += uint32_t(length * o.beams + hypothesis);
+        double u = double(uniform(key, number, uint32_t(token))) + 0x1p-25;
+        return draws ? -std::log(-std::log(u)) : 0.0;
+      };
+      s.choose(&x[at], &ids[at], &log_sum[row], width, o.beams - s.finished, gumbel);
     }
     std::vector<int> order, tokens, still;
     for (size_t i = 0; i < active.size(); i++) {

@@ -29,14 +29,17 @@ std::vector<int> choose(const Tensor& logits, const DecodeOptions& o, const Tens
 }
 
 void check(const DecodeOptions& o) {
-  ENSURE(o.method == "greedy" || o.method == "beam" || o.method == "sample",
-         "decode: no method \"" + o.method + "\"; there are greedy, beam, sample");
+  ENSURE(o.method == "greedy" || o.method == "beam" || o.method == "beam_sample" ||
+             o.method == "sample",
+         "decode: no method \"" + o.method + "\"; there are greedy, beam, beam_sample, sample");
   ENSURE(o.max_length > 0 && o.min_length <= o.max_length,
          "decode: max_length must be positive and at least min_length");
   ENSURE(o.temperature > 0, "decode: the temperature must be positive; greedy is the limit at 0");
   ENSURE(o.top_k >= 0 && o.top_p > 0 && o.top_p <= 1,
          "decode: top_k must not be negative, top_p in (0, 1]");
   ENSURE(o.beams > 0, "decode: beams must be positive");
+  ENSURE(o.method != "beam_sample" || (o.top_k > 0 && o.temperature == 1 && o.top_p == 1),
+         "decode: beam_sample draws of the top_k tokens, at temperature 1 and without top_p");
 }
 
 }  // namespace
@@ -56,7 +59,7 @@ std::vector<std::vector<int>> decode(const Model& model, const Inputs& inputs,
   ENSURE(o.sequences.empty() || int(o.sequences.size()) == B,
          "decode: expected a sequence number for each of " + std::to_string(B) + " rows, got " +
              std::to_string(o.sequences.size()));
-  if (o.method == "beam") return beam_search(model, inputs, o);
+  if (o.method == "beam" || o.method == "beam_sample") return beam_search(model, inputs, o);
   std::vector<std::vector<int>> out(static_cast<size_t>(B));
   std::vector<int> rows(static_cast<size_t>(B));  // which rows of `out` the batch holds
   std::iota(rows.begin(), rows.end(), 0);

@@ -5,7 +5,7 @@
 namespace retort {
 
 struct DecodeOptions {
-  std::string method = "greedy";  ///< greedy, beam, sample
+  std::string method = "greedy";  ///< greedy, beam, beam_sample (models/beam.h), sample
   int beams = 4;                  ///< beam: see models/beam.h; 1 is greedy
   double length_penalty = 1;  ///< beam: hypotheses are ranked by log-probability / length^penalty
   double temperature = 1;     ///< sample: applied first, then top_k, then top_p

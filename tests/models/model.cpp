@@ -290,6 +290,46 @@ TEST_CASE("beam search finds the best sequence of an enumerated model; one beam 
   }
 }
 
+TEST_CASE("beam sampling: one beam draws from the model, all beams are beam search", "[cuda]") {
+  for (Device device : devices()) {
+    ModelConfig c = small("gpt2", 5);
+    c.init_std = 0.5;
+    Model model(c, 6, Dtype::f32, device);
+    NoGrad quiet;
+    const int B = device == Device::cpu ? 3000 : 60;
+    Inputs in;
+    in.target = ids(std::vector<int>(size_t(B), c.bos), {B, 1}, device);
+    DecodeOptions o;
+    o.method = "beam_sample", o.beams = 1, o.top_k = 3, o.max_length = 1, o.key.seed = 5;
+    auto drawn = decode(model, in, o);
+    Pass pass;
+    Inputs one;
+    one.target = ids({c.bos}, {1, 1}, device);
+    std::vector<double> p = softmax(model.forward(one, pass).logits.to(Dtype::f64)).values();
+    std::vector<double> sorted = p, counts(p.size());
+    std::sort(sorted.rbegin(), sorted.rend());
+    double mass = sorted[0] + sorted[1] + sorted[2];
+    for (const std::vector<int>& y : drawn) counts[size_t(y.empty() ? c.eos : y[0])]++;
+    for (size_t v = 0; v < p.size(); v++) {
+      double share = p[v] >= sorted[2] ? p[v] / mass : 0;
+      CHECK(std::abs(counts[v] / B - share) <= 4 * std::sqrt(share * (1 - share) / B));
+    }
+    // A row's draws do not depend on the batch it is in.
+    o.beams = 3, o.max_length = 4;
+    drawn = decode(model, in, o);
+    one.target = ids({c.bos, c.bos}, {2, 1}, device);
+    o.sequences = {41, 7};
+    CHECK(decode(model, one, o) == std::vector<std::vector<int>>{drawn[41], drawn[7]});
+    // With a beam for every sequence nothing is left to chance.
+    o.beams = 125, o.top_k = c.vocab, o.max_length = 3, o.length_penalty = 0;
+    auto all = decode(model, one, o);
+    o.method = "beam";
+    CHECK(all == decode(model, one, o));
+    o.method = "beam_sample", o.top_k = 0;
+    CHECK_THROWS_WITH(decode(model, one, o), Catch::Contains("draws of the top_k tokens"));
+  }
+}
+
 TEST_CASE("a student takes chosen layers of its teacher", "[cuda][small]") {
   for (Device device : devices()) {
     ModelConfig t = small("bart"), s = t;
