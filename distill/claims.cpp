@@ -49,24 +49,27 @@ Finding find(const Study& study, const std::string& first, const std::string& se
 }
 
 // Which of KL and reverse KL is better is said to depend on how varied the teacher's samples are.
+// The paper's three tasks with low diversity have 23 to 36 per cent, its fourth has 81.
 Claim claim_of_diversity(const std::vector<Study>& studies) {
+  const double low = 40, high = 60;
   Claim claim{
       "KL beats reverse KL where TeacherDist is low, and loses to it where it is high", "", {}};
-  std::vector<std::pair<double, const Study*>> by_dist;
-  for (const Study& s : studies)
-    if (const Resampled* dist = s.find("teacher", "teacher_dist"))
-      by_dist.push_back({dist->score, &s});
-  if (by_dist.size() < 2) {
-    claim.note = fmt::format("It takes two recipes with a TeacherDist; there {} {}.",
-                             by_dist.size() == 1 ? "is" : "are", by_dist.size());
-    return claim;
+  size_t lows = 0, highs = 0;
+  for (const Study& s : studies) {
+    const Resampled* dist = s.find("teacher", "teacher_dist");
+    if (!dist) continue;
+    claim.note += fmt::format("{}{} {:.2f}", claim.note.empty() ? "TeacherDist: " : ", ", s.recipe,
+                              dist->score);
+    if (dist->score <= low)
+      lows++, claim.findings.push_back(find(s, "kl", "rkl", s.metric));
+    else if (dist->score >= high)
+      highs++, claim.findings.push_back(find(s, "rkl", "kl", s.metric));
   }
-  auto [low, high] = std::minmax_element(by_dist.begin(), by_dist.end());
-  claim.note = fmt::format("TeacherDist is lowest in {} ({:.2f}) and highest in {} ({:.2f}).",
-                           low->second->recipe, low->first, high->second->recipe, high->first);
-  if (low->first == high->first) return claim;
-  claim.findings = {find(*low->second, "kl", "rkl", low->second->metric),
-                    find(*high->second, "rkl", "kl", high->second->metric)};
+  claim.note += fmt::format("{}Low is up to {}, high from {} (the paper's: 23 to 36, and 81).",
+                            claim.note.empty() ? "" : ". ", low, high);
+  claim.whole = lows > 0 && highs > 0;
+  if (!claim.whole)
+    claim.note += fmt::format(" None is {}, so the claim cannot hold.", lows ? "high" : "low");
   return claim;
 }
 
@@ -84,8 +87,8 @@ Verdict Claim::verdict() const {
                          [&](const Finding& f) { return f.verdict == v; });
   };
   if (count(Verdict::does_not_hold) > 0) return Verdict::does_not_hold;
-  return findings.empty() || count(Verdict::not_decided) > 0 ? Verdict::not_decided
-                                                             : Verdict::holds;
+  bool decided = whole && !findings.empty() && count(Verdict::not_decided) == 0;
+  return decided ? Verdict::holds : Verdict::not_decided;
 }
 
 std::vector<Claim> claims_of(const std::vector<Study>& studies) {

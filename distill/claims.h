@@ -27,6 +27,7 @@ struct Finding {
 struct Claim {
   std::string text, note;  ///< note: what was looked at, or why it is not decided
   std::vector<Finding> findings;
+  bool whole = true;  ///< whether the findings are of all that is claimed
   Verdict verdict() const;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <omp.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -57,6 +58,7 @@ std::string lines_of(const Json& j) {
 Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   std::string dir = e.folder(stage.name);
   bool anew = overwrite || (!results_of(e, stage).is_null() && !fs::exists(checkpoint_path(dir)));
+  auto began = std::chrono::steady_clock::now();
   TrainSummary s = train_stage(e, stage, anew ? Start::overwrite : Start::resume);
   Model model = e.load(stage.name);
   std::unique_ptr<Model> teacher;
@@ -64,11 +66,15 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
     teacher = std::make_unique<Model>(e.load("teacher"));
   Generation g;
   Json j = evaluate_stage(e, stage.name, model, teacher ? teacher.get() : &model, &g);
+  std::chrono::duration<double> wall = std::chrono::steady_clock::now() - began;
   j["fingerprint"] = e.results_fingerprint(stage);
+  j["recipe_fingerprint"] = e.recipe_fingerprint(stage);
+  j["weights"] = checksum(weights_path(dir));
   j["recipe"] = e.recipe().name, j["seed"] = e.recipe().seed;
   j["commit"] = RETORT_COMMIT, j["machine"] = machine(e.device());
   j["method"] = stage.name == "teacher" ? "teacher" : stage.method;
-  j["tokens_per_second"] = s.tokens_per_second, j["minutes"] = s.minutes, j["updates"] = s.steps;
+  j["tokens_per_second"] = s.tokens_per_second, j["updates"] = s.steps;
+  j["minutes"] = s.minutes, j["other_minutes"] = wall.count() / 60 - s.minutes_now;
   if (!g.hypotheses.empty()) {
     std::string text;
     for (const std::string& h : g.hypotheses) text += h + "\n";
@@ -78,13 +84,17 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   return j;
 }
 
-// The stages that are not done: without results, or without the weights that such a one needs.
+// The stages that are not done: without results, with weights that these are not of, or without
+// the weights that such a one needs.
 std::set<std::string> not_done(Experiment& e, const std::vector<const Stage*>& stages) {
   std::set<std::string> todo, needed;
   for (auto s = stages.rbegin(); s != stages.rend(); s++) {
     const std::string& name = (*s)->name;
-    bool weights = fs::exists(weights_path(e.folder(name)));
-    if (!results_of(e, **s).is_null() && (weights || !needed.count(name))) continue;
+    std::string weights = weights_path(e.folder(name));
+    Json results = results_of(e, **s);
+    bool right = fs::exists(weights) ? results.value("weights", "") == checksum(weights)
+                                     : !needed.count(name);
+    if (!results.is_null() && right) continue;
     todo.insert(name);
     for (const std::string& other : e.needs(**s)) needed.insert(other);
     needed.insert("teacher");
@@ -159,7 +169,9 @@ std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
 
 void run(const RecipeArguments& a, bool overwrite) {
   Experiment e(load_recipe(a), Access::write);
-  e.pairs(e.evaluation_split());  // what is wrong with it must not show after the training only
+  for (const std::string& split : {e.evaluation_split(), std::string("second_test")})
+    if (e.has(split))
+      e.pairs(split);  // what is wrong with it must not show after the training only
   std::vector<const Stage*> stages;
   if (e.recipe().has_teacher) stages.push_back(&e.recipe().teacher);
   for (const Stage& s : e.recipe().students) stages.push_back(&s);

@@ -45,6 +45,11 @@ void check_alike(const std::vector<RunResults>& runs) {
       same("split", first.split, r.split, first, r);
       const StageResults& stage = *stages.emplace(name, &r).first->second;
       same("method", stage.method, r.method, stage, r);
+      if (stage.recipe_fingerprint != r.recipe_fingerprint)
+        throw std::runtime_error(
+            fmt::format("{}: was made by another recipe, data or vocabulary than {}; run both by "
+                        "one recipe, or give that another `name`",
+                        r.path, stage.path));
       for (const auto& [figure, m] : r.figures) {
         const StageResults& other = *figures.emplace(figure, &r).first->second;
         const Measurement& its = other.figures.at(figure);

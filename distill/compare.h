@@ -27,7 +27,7 @@ struct Study {
   std::vector<std::string> columns, further;
   size_t examples = 0;
   std::vector<uint64_t> seeds;                 ///< in order
-  std::vector<double> minutes;                 ///< of each seed, all stages together
+  std::vector<double> minutes;                 ///< of training, each seed's stages together
   std::vector<std::string> commits, machines;  ///< different ones
   std::vector<StageStudy> stages;     ///< teacher, predistilled, mle ... tvd, then others by name
   std::vector<std::string> left_out;  ///< "kl: no coverage_risk with seed 2"

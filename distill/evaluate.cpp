@@ -78,7 +78,7 @@ std::vector<std::vector<int>> decode_pairs(Experiment& e, const Model& model,
 DecodeOptions decode_options(const Recipe& recipe) {
   const EvaluateOptions& e = recipe.evaluate;
   DecodeOptions o = decode_options(e);
-  o.min_length = e.min_length, o.max_length = e.max_length;
+  o.max_length = e.max_length;
   o.key = {recipe.seed, 0, 1u << 24, 0};
   return o;
 }

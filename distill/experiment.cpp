@@ -272,7 +272,7 @@ Json Experiment::made_by(const Stage& stage) {
   Json t = stage_table(stage);
   for (const char* key : {"log_every", "save_every", "valid_every", "graph"}) t["train"].erase(key);
   t["data"] = training_data_table(recipe_.data);
-  t["seed"] = recipe_.seed;
+  t["terms"] = terms_table(stage.terms);  // a method's name may come to stand for others
   // Another device or type rounds differently. What is usual is left out: runs from before there
   // was a choice go on.
   if (recipe_.device != "cpu") t["device"] = recipe_.device;
@@ -302,19 +302,24 @@ std::string Experiment::fingerprint(const Stage& stage) {
   return t.dump();
 }
 
-std::string Experiment::results_fingerprint(const Stage& s) {
-  Json how = {
-      {"evaluate", evaluate_table(recipe_.evaluate)},
-      {"limit", evaluation_split() == "test" ? recipe_.data.test_limit : recipe_.data.valid_limit},
-      {"checksum", corpus(evaluation_split()).checksum}};
+std::string Experiment::results_of(const Stage& s, bool any_seed) {
+  Json made = made_by(s), how = {{"evaluate", evaluate_table(recipe_.evaluate)},
+                                 {"limit", evaluation_split() == "test" ? recipe_.data.test_limit
+                                                                        : recipe_.data.valid_limit},
+                                 {"checksum", corpus(evaluation_split()).checksum}};
   if (has("second_test"))
-    how["second"] = {corpus("second_test").checksum, recipe_.data.second_limit};
+    how["second"] = {corpus("second_test").checksum, recipe_.data.second_limit,
+                     recipe_.data.second_format};
+  if (any_seed) made.erase("seed");
   std::vector<std::string> others = needs(s);
   if (s.name != "teacher" && recipe_.has_teacher) others.push_back("teacher");  // it judges
-  std::string text = made_by(s).dump() + how.dump();
-  for (const std::string& name : others) text += results_fingerprint(stage(name));
+  std::string text = made.dump() + how.dump();
+  for (const std::string& name : others) text += results_of(stage(name), any_seed);
   return checksum_of(text);
 }
+
+std::string Experiment::results_fingerprint(const Stage& s) { return results_of(s, false); }
+std::string Experiment::recipe_fingerprint(const Stage& s) { return results_of(s, true); }
 
 std::string Experiment::evaluation_split() const {
   if (!has("test") && !has("valid"))

@@ -50,6 +50,8 @@ class Experiment {
   /// The same for a stage's results, and how and on what it is evaluated; of other stages it tells
   /// not their weights but what decides these, so that results can be told apart without weights.
   std::string results_fingerprint(const Stage& stage);
+  /// The same whatever the seed: runs of one recipe share it.
+  std::string recipe_fingerprint(const Stage& stage);
   /// The stages whose weights this one's training needs: the teacher, the student it starts as.
   std::vector<std::string> needs(const Stage& stage) const;
   /// The split results are from: test, or valid where the recipe names no test; throws where it
@@ -61,6 +63,7 @@ class Experiment {
  private:
   ModelConfig resolve(ModelConfig config);
   Json made_by(const Stage& stage);
+  std::string results_of(const Stage& stage, bool any_seed);
   Model initial(const Stage& stage, const ModelConfig& config);
   void lock();
   void make_vocabulary(const std::string& path);

@@ -35,6 +35,7 @@ DecodeOptions decode_options(const Decoding& d) {
   DecodeOptions o;
   o.method = d.method, o.beams = d.beams, o.length_penalty = d.length_penalty;
   o.temperature = d.temperature, o.top_k = d.top_k, o.top_p = d.top_p;
+  o.min_length = d.min_length;
   return o;
 }
 

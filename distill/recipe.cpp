@@ -48,6 +48,7 @@ template <class V>
 void visit(V& v, Decoding& o) {
   v("method", o.method), v("beams", o.beams), v("length_penalty", o.length_penalty);
   v("temperature", o.temperature), v("top_k", o.top_k), v("top_p", o.top_p);
+  v("min_length", o.min_length);
 }
 template <class V>
 void visit(V& v, TeacherSequences& o) {
@@ -66,7 +67,7 @@ void visit(V& v, Mix& o) {
 template <class V>
 void visit(V& v, EvaluateOptions& o) {
   visit(v, static_cast<Decoding&>(o));
-  v("min_length", o.min_length), v("max_length", o.max_length), v("rows", o.rows);
+  v("max_length", o.max_length), v("rows", o.rows);
   v("risks", o.risks), v("metrics", o.metrics);
 }
 
@@ -301,6 +302,16 @@ Json evaluate_table(const EvaluateOptions& o) {
   return t;
 }
 
+Json terms_table(const std::vector<Term>& terms) {
+  Json list = Json::array();
+  for (const Term& term : terms) {
+    list.push_back(table_of(term));
+    if (term.loss != "hidden")
+      for (const char* key : {"layers", "normalize"}) list.back().erase(key);
+  }
+  return list;
+}
+
 Json stage_table(const Stage& s) {
   Json model = Json::parse(s.model.to_json());
   for (const char* key : kOfVocabulary) model.erase(key);
@@ -312,14 +323,7 @@ Json stage_table(const Stage& s) {
     t["teacher_sequences"] = table_of(s.teacher_sequences);
   if (s.sees("student")) t["student_sequences"] = table_of(s.student_sequences);
   if (s.mix.sum() > 0) t["mix"] = table_of(s.mix), t["mix_end"] = table_of(s.mix_end);
-  if (s.method == "terms") {
-    t["terms"] = Json::array();
-    for (const Term& term : s.terms) {
-      t["terms"].push_back(table_of(term));
-      if (term.loss != "hidden")
-        for (const char* key : {"layers", "normalize"}) t["terms"].back().erase(key);
-    }
-  }
+  if (s.method == "terms") t["terms"] = terms_table(s.terms);
   return t;
 }
 

@@ -77,9 +77,10 @@ struct Decoding {
   std::string method = "greedy";  ///< greedy, beam, beam_sample, sample
   int beams = 4;
   double length_penalty = 1;
-  double temperature = 1;  ///< sample, as are top_k and top_p
-  int top_k = 0;
-  double top_p = 1;
+  double temperature = 1;  ///< sample
+  int top_k = 0;           ///< sample and beam_sample: of the likeliest tokens; 0: of all
+  double top_p = 1;        ///< sample
+  int min_length = 0;      ///< tokens, the end included
 };
 /// [STAGE.teacher_sequences]: the teacher's targets for the training text.
 struct TeacherSequences : Decoding {
@@ -122,7 +123,7 @@ struct Stage {
 
 /// [evaluate]
 struct EvaluateOptions : Decoding {
-  int min_length = 0, max_length = 128;                 ///< tokens, the end included
+  int max_length = 128;                                 ///< tokens, the end included
   int rows = 64;                                        ///< sequences decoded at a time
   std::vector<std::string> metrics = {"bleu", "chrf"};  ///< data/metrics.h
   bool risks = true;  ///< likelihood and coverage risk, which need the teacher and sampling
@@ -170,6 +171,8 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
 /// All of it as a table that load_recipe would read back.
 Json recipe_table(const Recipe& recipe);
 Json stage_table(const Stage& stage);
+/// What a stage's method stands for.
+Json terms_table(const std::vector<Term>& terms);
 Json data_table(const DataOptions& options);
 /// What of it decides a training.
 Json training_data_table(const DataOptions& options);

@@ -70,6 +70,7 @@ void check(const Table& t, const Decoding& o, bool gold = false) {
   t.at_least("length_penalty", o.length_penalty, 0);
   t.at_least("temperature", o.temperature, 0, true);
   t.at_least("top_k", o.top_k, 0);
+  t.at_least("min_length", o.min_length, 0);
   if (!(o.top_p > 0 && o.top_p <= 1)) t.refuse("top_p", "must lie in (0, 1]");
   if (o.method == "beam_sample" && (o.top_k == 0 || o.temperature != 1 || o.top_p != 1))
     t.refuse(o.top_k == 0 ? "top_k" : "method",
@@ -84,7 +85,6 @@ void check(const Table& t, const EvaluateOptions& o) {
     } catch (const std::exception& e) {
       t.refuse("metrics", e.what());
     }
-  t.at_least("min_length", o.min_length, 0);
   t.at_least("max_length", o.max_length, std::max(1, o.min_length));
 }
 
@@ -162,7 +162,8 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
     shares.at_least("student", m->student, 0);
   }
   const StudentSequences& d = s.student_sequences;
-  bool sampled = d.method == "sample" && d.temperature == 1 && d.top_k == 0 && d.top_p == 1;
+  bool sampled = d.method == "sample" && d.temperature == 1 && d.top_k == 0 && d.top_p == 1 &&
+                 d.min_length == 0;
   for (const Term& t : s.terms) {
     if (t.on != "gold" && recipe.data.layout == "blocks")
       Table{file, path}.refuse("method",
@@ -172,7 +173,7 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
     if (t.score_term != "none" && (!sampled || d.every > 1))
       own.refuse(d.every > 1 ? "every" : "method",
                  "score_term needs the student's own samples of every update: method sample, "
-                 "temperature 1, all tokens, every 1");
+                 "temperature 1, all tokens, any length, every 1");
     if (t.score_term != "none" && s.train.reduction != "batch")
       Table{file, path + ".train"}.refuse(
           "reduction",

@@ -175,8 +175,8 @@ std::string facts_of(const Study& study) {
     text += fmt::format(
         "TeacherDist {}; ",
         with_interval("teacher_dist", number("teacher_dist", dist->score), interval_of(*dist)));
-  return text + fmt::format("{} minutes; commit {}; {}", join(minutes), join(study.commits),
-                            join(study.machines));
+  return text + fmt::format("{} minutes of training; commit {}; {}", join(minutes),
+                            join(study.commits), join(study.machines));
 }
 
 std::string report_of(const Study& study, int times) {

@@ -56,6 +56,7 @@ StageResults read_results(const std::string& path) {
   r.path = path;
   r.recipe = text("recipe"), r.stage = text("stage"), r.method = text("method");
   r.split = text("split"), r.commit = text("commit"), r.machine = text("machine");
+  r.recipe_fingerprint = text("recipe_fingerprint");
   r.seed = get<uint64_t>(path, j, "seed"), r.minutes = get<double>(path, j, "minutes");
   if (!j.contains("metrics") || j["metrics"].empty())
     throw std::runtime_error(path +

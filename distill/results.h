@@ -12,8 +12,9 @@ namespace retort {
 /// One stage's results.json. Its figures (distill/figures.h) are measured anew from their segments.
 struct StageResults {
   std::string path, recipe, stage, method, split, commit, machine;
+  std::string recipe_fingerprint;  ///< of recipe, data and vocabulary, whatever the seed
   uint64_t seed = 0;
-  double minutes = 0;
+  double minutes = 0;                ///< of training
   std::vector<std::string> metrics;  ///< the recipe's; the first is the task's
   std::map<std::string, Measurement> figures;
 };

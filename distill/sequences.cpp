@@ -19,6 +19,7 @@ Json decoding_table(const Decoding& d, int max_length) {
   if (d.method == "beam_sample") t["top_k"] = d.top_k;
   if (d.method == "sample")
     t["temperature"] = d.temperature, t["top_k"] = d.top_k, t["top_p"] = d.top_p;
+  if (d.min_length > 0) t["min_length"] = d.min_length;
   return t;
 }
 

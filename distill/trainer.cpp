@@ -174,6 +174,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
       fs::remove(dir + old);
     experiment.write_manifest(stage);
   }
+  double before = at.seconds;
   MetricsLog log(dir + "/metrics.jsonl", at.step);
   auto save = [&] {
     save_checkpoint(checkpoint, parameters, *optimizer,
@@ -268,7 +269,8 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
                     {"config", model.config().to_json()},
                     {"tokenizer", experiment.tokenizer().hash()},
                     {"stage", stage.name}});
-  return {at.step, at.seconds > 0 ? at.tokens / at.seconds : 0, at.seconds / 60};
+  return {at.step, at.seconds > 0 ? at.tokens / at.seconds : 0, at.seconds / 60,
+          (at.seconds - before) / 60};
 }
 
 }  // namespace retort

@@ -8,6 +8,7 @@ struct TrainSummary {
   long steps = 0;
   double tokens_per_second = 0;  ///< label tokens of the training text per second of training
   double minutes = 0;            ///< of training, all sessions of a resumed run together
+  double minutes_now = 0;        ///< those of this session
 };
 
 /// How a stage's training starts when its folder holds something already.

@@ -31,11 +31,17 @@ Json stored(const std::string& name, const std::vector<double>& values) {
 }
 
 Json results(const std::string& stage, unsigned seed, const std::vector<double>& values) {
-  return {{"recipe", "toy"},         {"seed", seed},
-          {"stage", stage},          {"method", stage},
-          {"split", "test"},         {"commit", "abc1234"},
-          {"machine", "a computer"}, {"minutes", 1.5},
-          {"metrics", {"rougeL"}},   {"rougeL", stored("rougeL", values)}};
+  return {{"recipe", "toy"},
+          {"seed", seed},
+          {"stage", stage},
+          {"method", stage},
+          {"split", "test"},
+          {"commit", "abc1234"},
+          {"machine", "a computer"},
+          {"minutes", 1.5},
+          {"recipe_fingerprint", "f1"},
+          {"metrics", {"rougeL"}},
+          {"rougeL", stored("rougeL", values)}};
 }
 
 struct Runs : Temporary {
@@ -169,24 +175,26 @@ TEST_CASE("compare: each claim holds, does not hold, is not decided") {
   CHECK(verdict(s, 1) == Verdict::does_not_hold);
 }
 
-TEST_CASE("compare: the claim on TeacherDist looks at the lowest and the highest") {
+TEST_CASE("compare: the claim on TeacherDist is of recipes where it is low and where it is high") {
   auto recipe = [](const std::string& name, double dist, double kl, double rkl) {
     Study s = made(name, {{"kl", kl}, {"rkl", rkl}});
     s.stages.push_back({"teacher", "teacher", {{"teacher_dist", {dist, {}}}}});
     return s;
   };
   auto claim = [](const std::vector<Study>& studies) { return claims_of(studies).at(3); };
-  Study low = recipe("low", 10, 2, 1), middle = recipe("middle", 20, 1, 1),
+  Study low = recipe("low", 10, 2, 1), middle = recipe("middle", 50, 2, 1),
         high = recipe("high", 80, 1, 2);
   CHECK(claim({high, middle, low}).verdict() == Verdict::holds);
+  CHECK(claim({high, middle, low}).findings.size() == 2);
   CHECK_THAT(claim({high, middle, low}).note,
-             Contains("lowest in low (10.00)") && Contains("highest in high (80.00)"));
-  CHECK(claim({middle, recipe("high", 80, 2, 1)}).verdict() == Verdict::does_not_hold);
+             Contains("high 80.00, middle 50.00, low 10.00. Low is up to 40, high from 60"));
+  CHECK(claim({low, recipe("high", 80, 2, 1)}).verdict() == Verdict::does_not_hold);
   CHECK(claim({recipe("low", 10, 1, 2), high}).verdict() == Verdict::does_not_hold);
+  CHECK(claim({recipe("low", 10, 1, 1), high}).verdict() == Verdict::not_decided);
   CHECK(claim({middle, high}).verdict() == Verdict::not_decided);
-  CHECK(claim({low, recipe("same", 10, 1, 2)}).verdict() == Verdict::not_decided);
-  CHECK(claim({low, made("none", {{"kl", 1}})}).verdict() == Verdict::not_decided);
-  CHECK_THAT(claim({low}).note, Contains("takes two recipes with a TeacherDist; there is 1"));
+  CHECK_THAT(claim({middle, high}).note, Contains("None is low, so the claim cannot hold"));
+  CHECK_THAT(claim({middle, low}).note, Contains("None is high"));
+  CHECK(claim({high, made("none", {{"kl", 1}})}).findings.size() == 1);
 }
 
 TEST_CASE("compare: what some seed lacks is named and left out") {
@@ -235,8 +243,8 @@ TEST_CASE("compare: bad input is one line that names the file and what to do") {
     runs.file("bad/kl/results.json", bytes);
     fails({runs("bad")}, "bad/kl/results.json", "damaged, not a JSON object" + again);
   }
-  for (const char* key :
-       {"recipe", "seed", "stage", "method", "split", "commit", "machine", "minutes"}) {
+  for (const char* key : {"recipe", "seed", "stage", "method", "split", "commit", "machine",
+                          "minutes", "recipe_fingerprint"}) {
     Json j = good;
     j.erase(key);
     runs.file("bad/kl/results.json", j.dump());
@@ -277,6 +285,7 @@ TEST_CASE("compare: bad input is one line that names the file and what to do") {
   beside("metrics", {"ter"}, "the first metric is ter, in ");
   beside("split", "valid", "split is valid, in ");
   beside("method", "rkl", "method is rkl, in ");
+  beside("recipe_fingerprint", "f2", "was made by another recipe, data or vocabulary than ");
   beside("rougeL", stored("rougeL", std::vector<double>{1}),
          "the number of rougeL's examples is 1, in ");
   Json other = stored("rougeL", values);
@@ -306,8 +315,9 @@ TEST_CASE("compare: the program prints and writes the same bytes for the same ru
   INFO(r.text);
   REQUIRE(r.status == 0);
   CHECK(r.text == s.text);
-  CHECK(r.text.find("# other\n\nseeds 1, 2; 3 examples of test; 4.5, 4.5 minutes; commit "
-                    "abc1234; a computer.") == 0);
+  CHECK(
+      r.text.find("# other\n\nseeds 1, 2; 3 examples of test; 4.5, 4.5 minutes of training; commit "
+                  "abc1234; a computer.") == 0);
   CHECK(r.text.find("| js (gjs:0.1) | **3.83** [") != std::string::npos);
   for (const char* file : {"README.md", "toy.md", "other.md"})
     CHECK(read_file(runs("x/") + file) == read_file(runs("y/") + file));

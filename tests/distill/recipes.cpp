@@ -1,4 +1,5 @@
 // The recipes that come with the program, and their presets.
+#include "distill/hidden.h"
 #include "distill/presets.h"
 #include "distill/recipe.h"
 
@@ -48,6 +49,24 @@ TEST_CASE("f-DISTILL's recipes: students by each method, from one start, with eq
     CHECK(student(published, "engine").student_sequences.method == "greedy");
     CHECK(!student(published, "kl").teacher_sequences.offline);
     CHECK(student(published, "js").train.reduction == "tokens");
+    CHECK(student(published, "js").train.schedule == "linear");
+    CHECK(student(published, "js").model.dropout == 0.1);
+    CHECK(student(stated, "js").terms[0].mixture == "exact");
+    CHECK(student(published, "js").terms[0].mixture == "arithmetic");
+    CHECK((student(stated, "kl").train.optimizer.name == "adafactor") == wmt);
+    CHECK((student(published, "rkl").student_sequences.min_length == 3) == chat);
+    // Hugging Face's hidden_states[0] is the embeddings' output: of the layers [0, 6, 11] that are
+    // copied the last has no match, in the decoder's [0] only the embeddings have one.
+    const Stage& pre = student(published, "predistilled");
+    std::vector<HiddenMatch> matches =
+        hidden_matches(pre.terms[2].layers, pre.model, published.teacher.model);
+    CHECK(pre.init == "teacher:" + pre.terms[2].layers);
+    for (const HiddenMatch& m : matches) {
+      INFO(m.encoder << m.student);
+      CHECK(m.student < (m.encoder ? pre.model.encoder_layers : pre.model.layers));
+      CHECK((m.student == 0) == (m.teacher == 0));
+    }
+    CHECK(matches.size() == (chat ? 2 : 3));
     CHECK(stated.output != published.output);
     std::string differences = preset_differences(file.path().string());
     for (const char* key :
@@ -55,6 +74,29 @@ TEST_CASE("f-DISTILL's recipes: students by each method, from one start, with eq
           "students.kl.teacher_sequences.offline", "students.rkl.train.reduction"})
       CHECK(differences.find(key) != std::string::npos);
     CHECK(differences.find("data.") == std::string::npos);
+  }
+}
+
+TEST_CASE("whose sequences a method draws, and how, unless said otherwise") {
+  Recipe r = load_recipe("recipes/fdistill/en-ro.toml", {});
+  CHECK(student(r, "seqkd").teacher_sequences.method == "beam");
+  CHECK(student(r, "seqkd").teacher_sequences.offline);
+  for (const char* name : {"engine", "kl", "rkl", "js", "tvd"}) {
+    const Stage& s = student(r, name);
+    INFO(name);
+    CHECK(s.teacher_sequences.method == "sample");
+    CHECK(s.teacher_sequences.offline);
+    CHECK(s.student_sequences.method == "sample");
+    for (const Decoding* d :
+         std::initializer_list<const Decoding*>{&s.teacher_sequences, &s.student_sequences}) {
+      CHECK(d->temperature == 1);  // plainly from the model
+      CHECK(d->top_k == 0);
+      CHECK(d->top_p == 1);
+      CHECK(d->min_length == 0);
+    }
+    CHECK(s.student_sequences.every == 1);
+    CHECK(s.sees("teacher") == (std::string(name) != "engine" && std::string(name) != "rkl"));
+    CHECK(s.sees("student") == (std::string(name) != "kl"));
   }
 }
 
