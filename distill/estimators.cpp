@@ -112,8 +112,10 @@ Numbers top_k(const Numbers& by, const Numbers& a, const Numbers& b, size_t V, s
   return out;
 }
 
-// All mass on one sequence.
-Numbers only(const Comparison& c, size_t sequence) {
+// All mass on the likeliest sequence of these rows; of equals the first.
+Numbers mode(const Comparison& c, const Numbers& log_probabilities) {
+  size_t sequence = size_t(std::max_element(log_probabilities.begin(), log_probabilities.end()) -
+                           log_probabilities.begin());
   Numbers rows(c.P * size_t(c.V), 0);
   for (size_t node = c.P + sequence; node > 0; node = (node - 1) / size_t(c.V)) rows[node - 1] = 1;
   return rows;
@@ -152,15 +154,15 @@ std::vector<Estimator> compare_estimators(const SequenceTables& t,
     add("top-p 0.5", top_p(from, V, 0.5), full, 1);
     add("top-k", from, c.sums(top_k(p, from, other, V, k, false)), read * double(k));
     add("top-k and tail", from, c.sums(top_k(p, from, other, V, k, true)), read * double(k + 1));
+    add("beam", mode(c, forward ? log_P : log_Q), full, 1);
   }
   double cross_entropy = 0;
   for (size_t s = 0; s < log_Q.size(); s++) {
     nll.push_back(-log_Q[s]);
     cross_entropy += std::exp(log_P[s]) * nll[s];
   }
-  size_t mode = size_t(std::max_element(log_P.begin(), log_P.end()) - log_P.begin());
   c.add("seqkd", "sample", cross_entropy, p, nll, 0);
-  c.add("seqkd", "mode", cross_entropy, only(c, mode), nll, 0);
+  c.add("seqkd", "mode", cross_entropy, mode(c, log_P), nll, 0);
   return c.out;
 }
 

@@ -24,6 +24,7 @@ struct Estimator {
 ///   top-p            the same, on sequences drawn from the fewest likeliest letters of a share
 ///   top-k            sum over the teacher's V/2 likeliest letters only; and with the rest as one
 ///                    more letter (tail)
+///   beam             the full vocabulary's, on the likeliest sequence, which beam search looks for
 /// and for seqkd -log Q of a sequence drawn from P, or of P's mode, which beam search looks for.
 /// `exact` is exact_divergences() of the tables. `samples` sequences are drawn for each, a function
 /// of seed, sequence and position.

@@ -10,7 +10,7 @@ struct Generation {
   std::vector<std::string> hypotheses, sources;
   /// references[r][i] of example i, "" where it has fewer than r + 1 (data/bleu.h).
   std::vector<std::vector<std::string>> references;
-  Measurement length_ratio;  ///< tokens written to tokens of the (first) reference
+  Measurement length_ratio;  ///< tokens written to tokens of the (first) reference, cut if it was
   Measurement end_rate;      ///< per cent that ended before max_length
 };
 /// The model's output for each example of a split, in the corpus' order.

@@ -272,6 +272,7 @@ Json Experiment::made_by(const Stage& stage) {
   Json t = stage_table(stage);
   for (const char* key : {"log_every", "save_every", "valid_every", "graph"}) t["train"].erase(key);
   t["data"] = training_data_table(recipe_.data);
+  t["seed"] = recipe_.seed;
   t["terms"] = terms_table(stage.terms);  // a method's name may come to stand for others
   // Another device or type rounds differently. What is usual is left out: runs from before there
   // was a choice go on.

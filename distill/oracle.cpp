@@ -27,26 +27,30 @@ int length_for(const Experiment& e, int vocab, const OracleOptions& o) {
   return length;
 }
 
-void add(std::optional<double>& sum, const std::optional<double>& x) {
-  sum = sum && x ? std::optional(*sum + *x) : std::nullopt;
+// The mean of those numbers that exist.
+std::optional<double> mean(const std::vector<Divergences>& list, const std::string& name,
+                           std::optional<double> ExactDivergence::*number) {
+  double sum = 0, count = 0;
+  for (const Divergences& d : list)
+    if (const std::optional<double>& x = d.all.at(name).*number) sum += *x, count++;
+  return count > 0 ? std::optional(sum / count) : std::nullopt;
 }
 void add_square(std::optional<double>& root, const std::optional<double>& x) {
   if (root && x) root = std::hypot(*root, *x);
 }
 
 // The mean of several, of one form.
-Divergences mean(std::vector<Divergences> list) {
-  Divergences m = std::move(list[0]);
+Divergences mean(const std::vector<Divergences>& list) {
+  Divergences m = list[0];
   for (size_t i = 1; i < list.size(); i++) {
     for (auto& [name, d] : m.all) {
       const ExactDivergence& x = list[i].all.at(name);
       d.exact += x.exact, d.stepwise += x.stepwise;
-      add(d.grad_cosine, x.grad_cosine), add(d.grad_norm_ratio, x.grad_norm_ratio);
-      add(d.stepwise_exact_mixture, x.stepwise_exact_mixture);
       add_square(d.error, x.error), add_square(d.stepwise_error, x.stepwise_error);
     }
     for (size_t k = 0; k < m.estimators.size(); k++) {
-      Estimator &e = m.estimators[k], &x = list[i].estimators[k];
+      Estimator& e = m.estimators[k];
+      const Estimator& x = list[i].estimators[k];
       e.truth += x.truth, e.mean += x.mean, e.rows += x.rows, e.sampled += x.sampled;
       e.std = std::hypot(e.std, x.std);
     }
@@ -54,9 +58,11 @@ Divergences mean(std::vector<Divergences> list) {
   double n = double(list.size());
   for (auto& [name, d] : m.all) {
     d.exact /= n, d.stepwise /= n;
-    for (auto* x : {&d.grad_cosine, &d.grad_norm_ratio, &d.stepwise_exact_mixture, &d.error,
-                    &d.stepwise_error})
+    for (auto* x : {&d.error, &d.stepwise_error})
       if (*x) **x /= n;
+    for (auto number : {&ExactDivergence::grad_cosine, &ExactDivergence::grad_norm_ratio,
+                        &ExactDivergence::stepwise_exact_mixture})
+      d.*number = mean(list, name, number);
   }
   for (Estimator& e : m.estimators)
     e.truth /= n, e.mean /= n, e.rows /= n, e.sampled /= n, e.std /= std::sqrt(n);
@@ -147,7 +153,7 @@ Oracle oracle(Experiment& e, const std::string& name, const OracleOptions& o) {
     throw std::runtime_error(fmt::format("{}: example {} of data.{}: {}", e.folder(name),
                                          list.size() + 1, e.evaluation_split(), error.what()));
   }
-  static_cast<Divergences&>(result) = mean(std::move(list));
+  static_cast<Divergences&>(result) = mean(list);
   return result;
 }
 

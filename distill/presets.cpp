@@ -34,6 +34,10 @@ TomlFile load_with_preset(const std::string& path, const std::vector<std::string
     throw std::runtime_error(
         Reader(file, nullptr, "").where("preset") + ": " +
         no_such(name.is_string() ? name.get<std::string>() : name.dump(), names));
+  for (const std::string& o : overrides)
+    if (o.rfind("presets.", 0) == 0)
+      throw std::runtime_error(o + ": presets stand in the file; give the key without \"presets." +
+                               name.get<std::string>() + ".\", it goes over them");
   file = load_toml(path, {});
   std::string from = "presets." + name.get<std::string>() + ".";
   for (const auto& [key, place] : std::map<std::string, std::string>(file.where))

@@ -9,7 +9,7 @@ struct DecodeOptions {
   int beams = 4;                  ///< beam: see models/beam.h; 1 is greedy
   double length_penalty = 1;  ///< beam: hypotheses are ranked by log-probability / length^penalty
   double temperature = 1;     ///< sample: applied first, then top_k, then top_p
-  int top_k = 0;              ///< sample: the k likeliest tokens; 0 = all
+  int top_k = 0;              ///< sample, beam_sample: the k likeliest tokens; 0 = all
   double top_p = 1;           ///< sample: the fewest likeliest tokens with this mass
   int min_length = 0, max_length = 128;  ///< in generated tokens, end token included
   RandomKey key;  ///< sample: row b draws from sequence key.sequence + b, so the samples do not

@@ -206,6 +206,8 @@ TEST_CASE("f-DISTILL, DART and XSum: the teacher's decoder reads the student's e
   CHECK(right > 1e-3);
   std::vector<Term> terms = method_terms("predistil");
   CHECK(run(student, &teacher, {terms[0]}).loss == Approx(0.8 * right).epsilon(1e-10));
+  // Nor does the target have a gradient: here it would be the teacher's, and not 0.
+  for (double g : teacher.parameters().grads().values()) CHECK(g == 0);
 }
 
 TEST_CASE("f-DISTILL, T5: where the start token is the padding's, the first position is left out") {

@@ -5,8 +5,8 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -73,7 +73,9 @@ double entropy(const Row& row) {
   for (double x : row) h -= std::exp(x) * x;
   return h;
 }
-int likeliest(const Row& row) { return int(std::max_element(row.begin(), row.end()) - row.begin()); }
+int likeliest(const Row& row) {
+  return int(std::max_element(row.begin(), row.end()) - row.begin());
+}
 
 // What the model draws for each source, as evaluation does, in draw number `step`.
 std::vector<std::vector<int>> drawn(Experiment& e, const Model& model, uint32_t step) {

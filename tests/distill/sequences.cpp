@@ -24,7 +24,8 @@ TEST_CASE("the teacher's sequences are kept, and refused where they are of somet
     text += fmt::format("a{} b{}\tb{} a{}\n", i % 7, i % 5, i % 5, i % 7);
   std::ofstream(folder / "d.tsv") << text;
   std::ofstream(toml) << fmt::format(
-      "output = \"{0}/run\"\n[data]\ntrain = \"{0}/d.tsv\"\nmax_source = 12\nmax_target = 8\n"
+      "output = \"{0}/run\"\n[data]\ntrain = \"{0}/d.tsv\"\ntest = \"{0}/d.tsv\"\nmax_source = "
+      "12\nmax_target = 8\n"
       "[tokenizer]\nsize = 16\n[train]\nsteps = 4\ntokens = 80\n[teacher.model]\n"
       "architecture = \"encoder_decoder\"\nwidth = 16\nheads = 2\nffn = 24\nlayers = 1\n"
       "encoder_layers = 1\n[students.a]\nmethod = \"seqkd\"\ninit = "
@@ -92,6 +93,13 @@ TEST_CASE("the teacher's sequences are kept, and refused where they are of somet
     Experiment e(load_recipe(toml, {"seed=2"}), Access::read);
     Model teacher = e.load("teacher");
     CHECK_THROWS_WITH(teacher_sequences(e, sample, teacher), Catch::Contains("another seed"));
+    Experiment one(load_recipe(toml, {}), Access::read),
+        again(load_recipe(toml, {"seed=2", "train.steps=5"}), Access::read);
+    const Stage& a = e.stage("a");
+    CHECK(e.fingerprint(a) != one.fingerprint(a));
+    CHECK(e.results_fingerprint(a) != one.results_fingerprint(a));
+    CHECK(e.recipe_fingerprint(a) == one.recipe_fingerprint(a));  // but for the seed
+    CHECK(e.recipe_fingerprint(a) != again.recipe_fingerprint(again.stage("a")));
   }
   {  // another teacher: its old sequences go with it
     Experiment e(load_recipe(toml, {"teacher.train.steps=5"}), Access::write);

@@ -113,6 +113,7 @@ class Toy:
             row(target, "top-p 0.5", self.sequence(self.top_p(w, .5)), self.along(full))
             row(target, "top-k", W, self.along(bare))
             row(target, "top-k and tail", W, self.along(bare + tail))
+            row(target, "beam", np.eye(len(W))[np.argmax(W)], self.along(full))
         row("seqkd", "sample", P, -np.log(Q))
         row("seqkd", "mode", np.eye(len(P))[np.argmax(P)], -np.log(Q))
         return rows
