@@ -108,7 +108,6 @@ TEST_CASE("sequence-level objectives have the same losses on every device", "[cu
            {s + "method=seqkd"},
            {s + "method=engine", s + "student_sequences.method=greedy"},
            {s + "method=kl", s + "teacher_sequences.offline=false"},
-           {s + "method=kl", s + "teacher_sequences.keep=top_k", s + "teacher_sequences.keep_k=5"},
            {s + "method=rkl", s + "score_term=rb", batch},
            {s + "method=rkl", s + "score_term=mc", batch},
            {s + "method=gjs:0.15", s + "mixture=exact_detached"},

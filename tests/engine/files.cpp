@@ -69,6 +69,7 @@ TEST_CASE("a safetensors file cut anywhere, or lying, is one error") {
 
 TEST_CASE("a file's tensors are written and read row by row, in any order") {
   std::string path = scratch("rows.safetensors");
+  std::filesystem::remove(path);
   Tensor x = random_tensor({5, 2, 3}, 1), ids = Tensor::from(std::vector<int>{7, 8, 9}, {3});
   std::map<std::string, TensorSpec> specs{{"x", {x.dtype, x.shape}}, {"ids", {Dtype::i32, {3}}}};
   {
