@@ -64,7 +64,7 @@ void remove_teacher_sequences(const Experiment& e) {
 
 TeacherFile teacher_file(Experiment& e, const Decoding& decoding) {
   Json how = decoding_table(decoding, e.recipe().data.max_target + 1);
-  Json made = {{"teacher", checksum(weights_path(e.folder("teacher")))},
+  Json made = {{"teacher", checksum(e.trained("teacher"))},
                {"vocabulary", e.tokenizer().hash()},
                {"vocabulary_size", e.tokenizer().size()},
                {"training text", e.corpus("train").checksum},
