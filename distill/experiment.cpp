@@ -240,7 +240,7 @@ Model Experiment::build(const Stage& stage) {
 }
 
 std::string Experiment::trained(const std::string& name) const {
-  std::string path = weights_path(folder(name));
+  std::string path = weights_path(folder(stage(name).name));
   if (!fs::exists(path))
     throw std::runtime_error(
         path + ": no trained model here; make it with: retort " +
