@@ -239,13 +239,18 @@ Model Experiment::build(const Stage& stage) {
   return with;
 }
 
-Model Experiment::load(const std::string& name) {
-  const Stage& s = stage(name);
-  std::string path = weights_path(folder(name));
+std::string Experiment::trained(const std::string& name) const {
+  std::string path = weights_path(folder(stage(name).name));
   if (!fs::exists(path))
     throw std::runtime_error(
         path + ": no trained model here; make it with: retort " +
         (name == "teacher" ? "train RECIPE" : "distill RECIPE --student " + name));
+  return path;
+}
+
+Model Experiment::load(const std::string& name) {
+  const Stage& s = stage(name);
+  std::string path = trained(name);
   TensorFile file = load_safetensors(path);
   std::string hash = file.metadata.count("tokenizer") ? file.metadata.at("tokenizer") : "";
   if (hash != tokenizer_->hash())

@@ -39,8 +39,10 @@ class Experiment {
   /// A new model of this stage with vocabulary, special ids and classes filled in; initial values
   /// as `init` says; with the projections its hidden-state matching trains.
   Model build(const Stage& stage);
-  /// The trained model of a stage; throws, saying how to make it, when there is none, and naming
-  /// the difference when the weights are another stage's or another configuration's.
+  /// The file of a stage's trained weights; throws, saying how to make it, when there is none.
+  std::string trained(const std::string& stage) const;
+  /// The trained model of a stage; throws as trained() does, and naming the difference when the
+  /// weights are another stage's or another configuration's.
   Model load(const std::string& stage);
 
   /// Everything that decides what a stage's training computes, as one text: the resolved recipe of

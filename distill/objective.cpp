@@ -5,6 +5,7 @@
 #include <set>
 
 #include "distill/hidden.h"
+#include "losses/coarsen.h"
 #include "losses/divergence.h"
 #include "losses/sequence.h"
 
@@ -78,13 +79,14 @@ Batch with_targets(const Batch& batch, const std::vector<TokenPair>& pairs,
 
 Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
                      const Model* teacher, int max_target,
-                     std::vector<std::vector<int>> teacher_sequences)
+                     std::vector<std::vector<int>> teacher_sequences, const TeacherRows* rows)
     : terms_(stage.terms),
       of_teacher_(stage.teacher_sequences),
       of_student_(stage.student_sequences),
       mix_(stage.mix),
       mix_end_(stage.mix_end),
       teacher_sequences_(std::move(teacher_sequences)),
+      teacher_rows_(rows),
       layout_(layout),
       specials_(specials),
       seed_(seed),
@@ -93,7 +95,9 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
       smoothing_(stage.train.smoothing),
       reduction_(parse_reduction(stage.train.reduction)) {
   for (const Term& t : terms_) {
-    if (!teacher && (t.loss != "ce" || stage.sees("teacher")))
+    bool compares = t.loss != "ce" && !(rows && t.on == "teacher"),
+         draws = stage.sees("teacher") && teacher_sequences_.empty();
+    if (!teacher && (compares || draws))
       throw std::runtime_error("stage " + stage.name + ": loss " + t.loss + " on " + t.on +
                                " sequences needs a teacher; add [teacher] to the recipe");
     if (t.on != "gold" && layout != Layout::seq2seq && layout != Layout::causal)
@@ -195,7 +199,7 @@ Tensor Objective::hidden_loss_of(const Term& term, const Model& student, const O
       term.weight);
 }
 
-Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor& teacher,
+Tensor Objective::loss_of(const Term& term, const Tensor& student, const TeacherSide& teacher,
                           const Batch& b, double total_rows, double total_sequences,
                           bool check) const {
   if (layout_ == Layout::classify && b.labels.empty()) {  // regression: mean squared error
@@ -217,7 +221,9 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor&
   DivergenceOptions o;
   o.temperature = term.temperature, o.check = check;
   o.mask = Tensor::from(valid, {n}, device);
-  Tensor p = reshape(teacher, {n, vocab}), p_nll, q_nll;  // -log-probabilities of the tokens
+  Tensor p = reshape(teacher.logits, {n, -1}).to(logits.dtype), q = logits;
+  if (teacher.ids.defined()) q = coarsen(logits, teacher.ids);
+  Tensor p_nll, q_nll;  // -log-probabilities of the tokens
   if (term.mixture != "arithmetic" || term.score_term != "none")
     p_nll = cross_entropy(p, labels), q_nll = cross_entropy(logits, labels);
   if (term.mixture != "arithmetic") {
@@ -225,7 +231,7 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Tensor&
     o.mixture =
         exact_mixture(weight, p_nll, term.mixture == "exact" ? q_nll : q_nll.detach(), b.size);
   }
-  Tensor rows = divergence(name, p, logits, o), loss = sum(weighted(rows));
+  Tensor rows = divergence(name, p, q, o), loss = sum(weighted(rows));
   if (term.score_term == "none") return loss;
   Tensor reward = rows;
   if (term.score_term == "mc") reward = sampled_log_ratio(p_nll, q_nll, o.mixture);
@@ -281,10 +287,14 @@ void Objective::accumulate(Model& student, Update& u, bool check) const {
     for (const Batch& b : list) {
       Inputs in = inputs_of(b, layout_, student.device());
       Outputs of_teacher;  // of its own encoder too, without dropout
-      if (wants_teacher) {
+      TeacherSide side;
+      if (wants_teacher && teacher_rows_ && writer == "teacher") {
+        side = teacher_rows_->of(b, student.device());
+      } else if (wants_teacher) {
         NoGrad quiet;
         Pass pass;
         of_teacher = teacher_->forward(in, pass, wants_hidden);
+        side.logits = of_teacher.logits;
       }
       Pass pass;
       pass.training = true;
@@ -294,9 +304,9 @@ void Objective::accumulate(Model& student, Update& u, bool check) const {
       Tensor loss;
       for (const Term& t : terms_) {
         if (t.on != writer) continue;
-        Tensor l = t.loss == "hidden" ? hidden_loss_of(t, student, of_student, of_teacher, b, u)
-                                      : loss_of(t, of_student.logits, of_teacher.logits, b,
-                                                u.rows[writer], u.sequences, check);
+        Tensor l = t.loss == "hidden"
+                       ? hidden_loss_of(t, student, of_student, of_teacher, b, u)
+                       : loss_of(t, of_student.logits, side, b, u.rows[writer], u.sequences, check);
         loss = loss.defined() ? loss + l : l;
       }
       backward(loss);

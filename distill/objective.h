@@ -5,7 +5,7 @@
 #include <deque>
 #include <map>
 
-#include "distill/experiment.h"
+#include "distill/teacher_rows.h"
 
 namespace retort {
 
@@ -40,10 +40,12 @@ struct Update {
 class Objective {
  public:
   /// `teacher` may be null where no term needs it (checked here). `teacher_sequences` holds the
-  /// teacher's targets of all training pairs, or none: then they are drawn for each batch.
+  /// teacher's targets of all training pairs, or none: then they are drawn for each batch. `rows`
+  /// stand for the teacher in terms on these targets; null: it is run.
   Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
             const Model* teacher, int max_target,
-            std::vector<std::vector<int>> teacher_sequences = {});
+            std::vector<std::vector<int>> teacher_sequences = {},
+            const TeacherRows* rows = nullptr);
 
   /// The sequences of update `step`, `progress` (0 to 1) of training. `batches` come with the pairs
   /// they were collated from, by id. Keeps the student's for later updates (StudentSequences).
@@ -66,14 +68,15 @@ class Objective {
   std::string writer_of(const std::string& on, long step, double progress) const;
   Tensor hidden_loss_of(const Term& term, const Model& student, const Outputs& of_student,
                         const Outputs& of_teacher, const Batch& batch, const Update& update) const;
-  Tensor loss_of(const Term& term, const Tensor& student, const Tensor& teacher, const Batch& batch,
-                 double rows, double sequences, bool check) const;
+  Tensor loss_of(const Term& term, const Tensor& student, const TeacherSide& teacher,
+                 const Batch& batch, double rows, double sequences, bool check) const;
   std::vector<Term> terms_;
   Decoding of_teacher_;
   StudentSequences of_student_;
   Mix mix_, mix_end_;
   std::deque<Update::Drawn> kept_;  // the latest last
   std::vector<std::vector<int>> teacher_sequences_;
+  const TeacherRows* teacher_rows_;
   Layout layout_;
   Specials specials_;
   uint64_t seed_;

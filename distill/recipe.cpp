@@ -53,7 +53,7 @@ void visit(V& v, Decoding& o) {
 template <class V>
 void visit(V& v, TeacherSequences& o) {
   visit(v, static_cast<Decoding&>(o));
-  v("offline", o.offline);
+  v("offline", o.offline), v("keep", o.keep), v("keep_k", o.keep_k);
 }
 template <class V>
 void visit(V& v, StudentSequences& o) {
@@ -195,6 +195,13 @@ bool Stage::sees(const std::string& writer) const {
   return false;
 }
 
+bool Stage::uses_kept(const Term& t) const {
+  return teacher_sequences.keep != "text" && t.on == "teacher" && t.loss != "ce";
+}
+bool Stage::uses_kept() const {
+  return std::any_of(terms.begin(), terms.end(), [&](const Term& t) { return uses_kept(t); });
+}
+
 std::vector<Term> method_terms(const std::string& method) {
   if (method == "mle") return {{"ce", "gold"}};
   if (method == "seqkd") return {{"ce", "teacher"}};
@@ -319,8 +326,11 @@ Json stage_table(const Stage& s) {
   // What no term uses is left out, of runs and of what they are compared by.
   if (s.mixture != "arithmetic") t["mixture"] = s.mixture;
   if (s.score_term != "none") t["score_term"] = s.score_term;
-  if (s.sees("teacher") || s.teacher_sequences.method == "gold")
-    t["teacher_sequences"] = table_of(s.teacher_sequences);
+  if (s.sees("teacher") || s.teacher_sequences.method == "gold") {
+    Json& how = t["teacher_sequences"] = table_of(s.teacher_sequences);
+    if (!s.uses_kept()) how.erase("keep");
+    if (!s.uses_kept() || s.teacher_sequences.keep != "top_k") how.erase("keep_k");
+  }
   if (s.sees("student")) t["student_sequences"] = table_of(s.student_sequences);
   if (s.mix.sum() > 0) t["mix"] = table_of(s.mix), t["mix_end"] = table_of(s.mix_end);
   if (s.method == "terms") t["terms"] = terms_table(s.terms);

@@ -85,6 +85,11 @@ struct Decoding {
 /// [STAGE.teacher_sequences]: the teacher's targets for the training text.
 struct TeacherSequences : Decoding {
   bool offline = true;  ///< drawn once, before training, and kept (distill/sequences.h)
+  /// What is kept of them beside the text, so that terms on them need not run the teacher
+  /// (distill/teacher_rows.h): "text": nothing; "top_k": the keep_k largest probabilities and the
+  /// sum of the others, to which divergences are then coarsened; "full": all.
+  std::string keep = "text";
+  int keep_k = 32;
 };
 
 /// [STAGE.student_sequences]: the student's targets, drawn while it learns. Between two drawings
@@ -118,6 +123,9 @@ struct Stage {
   Mix mix, mix_end;
   /// Whether some term may see sequences of this writer, "teacher" or "student".
   bool sees(const std::string& writer) const;
+  /// Whether kept distributions stand for the teacher in this term; in some term.
+  bool uses_kept(const Term& term) const;
+  bool uses_kept() const;
   TrainOptions train;
 };
 

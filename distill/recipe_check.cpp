@@ -143,6 +143,41 @@ void check(const Table& t, const Term& term) {
   t.at_least("temperature", term.temperature, 0, true);
 }
 
+// Whether what is kept of the teacher's distributions can serve the terms that see its sequences.
+void check_kept(const Table& t, const Stage& s, const VocabularyOptions& vocabulary) {
+  const TeacherSequences& o = s.teacher_sequences;
+  t.one_of("keep", o.keep, {"text", "top_k", "full"});
+  t.at_least("keep_k", o.keep_k, 1);
+  if (o.keep == "text") return;
+  bool coarse = o.keep == "top_k";
+  if (coarse && vocabulary.model.empty() && o.keep_k >= vocabulary.size)
+    t.refuse("keep_k", fmt::format("{} tokens, the vocabulary has {} (tokenizer.size); keep fewer, "
+                                   "or all with keep = \"full\"",
+                                   o.keep_k, vocabulary.size));
+  if (o.method == "gold")
+    t.refuse("keep",
+             "is for sequences that the teacher writes, method = \"gold\" takes the text's");
+  if (!o.offline)
+    t.refuse("keep", "what is drawn for every update is not kept; needs offline = true");
+  for (const Term& term : s.terms) {
+    if (term.on == "mixed" && s.mix.teacher + s.mix_end.teacher > 0)
+      t.refuse("keep",
+               "serves terms on teacher sequences; on mixed ones the teacher is run: use "
+               "keep = \"text\"");
+    if (!s.uses_kept(term)) continue;
+    if (term.loss == "hidden")
+      t.refuse("keep",
+               "holds distributions, no hidden states; these need the teacher to be run: "
+               "use keep = \"text\"");
+    if (coarse && term.mixture != "arithmetic")
+      t.refuse("keep", "the exact mixture needs the probability of every token: use \"full\"");
+    if (coarse && term.temperature != 1)
+      t.refuse("keep",
+               "of all tokens but keep_k only the sum is there, which has no temperature: "
+               "use \"full\", or temperature = 1");
+  }
+}
+
 // The positions a model may have to see: the longest data the recipe lets in, or what it generates.
 int longest(const Recipe& r) {
   const DataOptions& d = r.data;
@@ -154,7 +189,9 @@ int longest(const Recipe& r) {
 
 void check(const TomlFile& file, const std::string& path, const Stage& s, const Recipe& recipe) {
   check(Table{file, path + ".train"}, s.train);
-  check(Table{file, path + ".teacher_sequences"}, s.teacher_sequences, true);
+  Table theirs{file, path + ".teacher_sequences"};
+  check(theirs, s.teacher_sequences, true);
+  check_kept(theirs, s, recipe.tokenizer);
   Table own{file, path + ".student_sequences"}, mix{file, path + ".mix"};
   check(own, s.student_sequences);
   own.at_least("every", double(s.student_sequences.every), 1);

@@ -23,24 +23,15 @@ Json decoding_table(const Decoding& d, int max_length) {
   return t;
 }
 
-// The key of `from` whose value is another in `to`; "" where there is none.
-std::string first_difference(const Json& from, const Json& to) {
-  for (const auto& [key, value] : to.items())
-    if (from.value(key, Json()) != value) return key;
-  return "";
-}
+const std::string again = "; remove the file, and it is made anew";
 
 std::vector<std::vector<int>> read(const std::string& path, const Json& made, size_t count) {
-  const std::string again = "; remove the file, and it is made anew";
   LineReader lines(path);
   std::vector<std::vector<int>> sequences;
   for (std::string line; lines.next(line);) {
     Json j = Json::parse(line, nullptr, false);
     if (lines.line_number() == 1) {
-      if (!j.is_object() || !j.contains("teacher"))
-        throw std::runtime_error(path + ": its first line does not say what made it" + again);
-      if (std::string key = first_difference(j, made); !key.empty())
-        throw std::runtime_error(path + ": was made with another " + key + again);
+      check_made(path, j, made);
       continue;
     }
     try {
@@ -57,6 +48,14 @@ std::vector<std::vector<int>> read(const std::string& path, const Json& made, si
 
 }  // namespace
 
+void check_made(const std::string& path, const Json& of_file, const Json& made) {
+  if (!of_file.is_object() || !of_file.contains("teacher"))
+    throw std::runtime_error(path + ": its beginning does not say what made it" + again);
+  for (const auto& [key, value] : made.items())
+    if (of_file.value(key, Json()) != value)
+      throw std::runtime_error(path + ": was made with another " + key + again);
+}
+
 void remove_teacher_sequences(const Experiment& e) {
   std::vector<fs::path> files;
   for (const auto& file : fs::directory_iterator(e.folder("teacher")))
@@ -64,24 +63,30 @@ void remove_teacher_sequences(const Experiment& e) {
   for (const fs::path& file : files) fs::remove(file);
 }
 
-std::vector<std::vector<int>> teacher_sequences(Experiment& e, const Decoding& decoding,
-                                                const Model& teacher) {
-  const std::vector<TokenPair>& pairs = e.pairs("train").pairs;
-  DecodeOptions o = decode_options(decoding);
-  o.max_length = e.recipe().data.max_target + 1;
-  o.key = {e.recipe().seed, 0, kTeacherSamples, 0};
-  Json how = decoding_table(decoding, o.max_length);
-  Json made = {{"teacher", checksum(weights_path(e.folder("teacher")))},
+TeacherFile teacher_file(Experiment& e, const Decoding& decoding) {
+  Json how = decoding_table(decoding, e.recipe().data.max_target + 1);
+  Json made = {{"teacher", checksum(e.trained("teacher"))},
                {"vocabulary", e.tokenizer().hash()},
                {"vocabulary_size", e.tokenizer().size()},
                {"training text", e.corpus("train").checksum},
                {"data", training_data_table(e.recipe().data)},
                {"seed", e.recipe().seed},
                {"decoding", how}};
-  std::string path = fmt::format("{}/sequences-{}-{}.jsonl", e.folder("teacher"), decoding.method,
-                                 checksum_of(how.dump()).substr(0, 8));
+  return {fmt::format("{}/sequences-{}-{}", e.folder("teacher"), decoding.method,
+                      checksum_of(how.dump()).substr(0, 8)),
+          made};
+}
+
+std::vector<std::vector<int>> teacher_sequences(Experiment& e, const Decoding& decoding,
+                                                const LoadTeacher& teacher) {
+  const std::vector<TokenPair>& pairs = e.pairs("train").pairs;
+  auto [stem, made] = teacher_file(e, decoding);
+  std::string path = stem + ".jsonl";
   if (fs::exists(path)) return read(path, made, pairs.size());
-  auto sequences = decode_pairs(e, teacher, pairs, o, "the teacher's sequences");
+  DecodeOptions o = decode_options(decoding);
+  o.max_length = e.recipe().data.max_target + 1;
+  o.key = {e.recipe().seed, 0, kTeacherSamples, 0};
+  auto sequences = decode_pairs(e, teacher(), pairs, o, "the teacher's sequences");
   std::string text = made.dump() + "\n";
   for (const std::vector<int>& ids : sequences)
     text += Json{{"ids", ids}, {"text", e.tokenizer().decode(ids)}}.dump() + "\n";

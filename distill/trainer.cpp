@@ -124,18 +124,25 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
   if (stage.name == "teacher" && (!exists || start == Start::overwrite))
     remove_teacher_sequences(experiment);
   std::unique_ptr<Model> teacher;
-  for (const Term& term : stage.terms)
-    if (!teacher && (term.loss != "ce" || stage.sees("teacher")))
-      teacher = std::make_unique<Model>(experiment.load("teacher"));
+  auto load = [&]() -> const Model& {
+    if (!teacher) teacher = std::make_unique<Model>(experiment.load("teacher"));
+    return *teacher;
+  };
+  const TeacherSequences& theirs = stage.teacher_sequences;
+  bool offline = stage.sees("teacher") && theirs.offline && theirs.method != "gold",
+       runs = stage.sees("teacher") && !offline;  // whether updates need the teacher
+  for (const Term& term : stage.terms) runs |= term.loss != "ce" && !stage.uses_kept(term);
   std::vector<std::vector<int>> sequences;
-  if (stage.sees("teacher") && stage.teacher_sequences.offline &&
-      stage.teacher_sequences.method != "gold")
-    sequences = teacher_sequences(experiment, stage.teacher_sequences, *teacher);
+  std::unique_ptr<TeacherRows> kept;
+  if (offline) sequences = teacher_sequences(experiment, theirs, load);
+  if (stage.uses_kept()) kept = std::make_unique<TeacherRows>(experiment, theirs, sequences, load);
+  runs ? void(load()) : teacher.reset();
   Model model = experiment.build(stage);
   Parameters& parameters = model.parameters();
   auto optimizer = make_optimizer(t.optimizer, parameters);
   Objective objective(stage, experiment.layout(), experiment.specials(), experiment.recipe().seed,
-                      teacher.get(), experiment.recipe().data.max_target, std::move(sequences));
+                      teacher.get(), experiment.recipe().data.max_target, std::move(sequences),
+                      kept.get());
   Batcher batcher(pairs, experiment.specials(), batch_options(experiment, t));
   long total = total_steps(experiment, stage);
   Schedule schedule = schedule_of(t, total);

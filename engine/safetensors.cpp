@@ -21,29 +21,6 @@ using Json = nlohmann::json;
   throw std::runtime_error(path + ": " + what);
 }
 
-// A file mapped for reading, unmapped when it goes.
-struct Mapping {
-  const char* data = nullptr;
-  size_t size = 0;
-  explicit Mapping(const std::string& path) {
-    int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) bad(path, std::string("cannot be opened: ") + std::strerror(errno));
-    struct stat s;
-    bool regular = ::fstat(file, &s) == 0 && S_ISREG(s.st_mode);
-    size = regular ? size_t(s.st_size) : 0;
-    void* m = size ? ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
-    ::close(file);
-    if (!regular) bad(path, "is not a regular file");
-    if (size == 0) bad(path, "is empty, not a safetensors file");
-    if (m == MAP_FAILED) bad(path, std::string("cannot be mapped: ") + std::strerror(errno));
-    data = static_cast<const char*>(m);
-  }
-  ~Mapping() {
-    if (data) ::munmap(const_cast<char*>(data), size);
-  }
-  Mapping(const Mapping&) = delete;
-};
-
 float widen(uint16_t bits, bool brain) {
   if (brain) {
     uint32_t u = uint32_t(bits) << 16;
@@ -93,8 +70,14 @@ void convert(const Format& f, const char* from, size_t n, const Tensor& y, const
   }
 }
 
-Tensor read_tensor(const Json& entry, const std::string& name, const char* data, size_t size,
-                   const std::string& path, std::pair<size_t, size_t>* span) {
+struct Placed {
+  const Format* format;
+  Shape shape;
+  size_t begin, end;  // of the data
+};
+
+// What the header says of a tensor, checked against `size` bytes of data.
+Placed place_of(const Json& entry, const std::string& name, size_t size, const std::string& path) {
   std::string at = "tensor " + name + ": ";
   if (!entry.is_object() || !entry.contains("dtype") || !entry["dtype"].is_string() ||
       !entry.contains("shape") || !entry["shape"].is_array() || !entry.contains("data_offsets") ||
@@ -127,27 +110,60 @@ Tensor read_tensor(const Json& entry, const std::string& name, const char* data,
     bad(path, at + "shape " + entry["shape"].dump() + " of " + type + " needs " +
                   std::to_string(count * format->bytes) + " bytes, data_offsets give " +
                   std::to_string(end - begin));
-  *span = {begin, end};
-  Tensor y(shape, format->dtype);
-  convert(*format, data + begin, count, y, path, name);
-  return y;
+  return {format, shape, begin, end};
 }
 
-// Writes all of it or throws; EINTR and short writes are gone on with.
-void write_all(int file, const char* data, size_t size, const std::string& path) {
+// The numbers of one index of the first dimension.
+size_t row_size(const Shape& shape) {
+  size_t n = 1;
+  for (size_t i = 1; i < shape.size(); i++) n *= size_t(shape[i]);
+  return n;
+}
+size_t count_of(const Shape& shape) {
+  return (shape.empty() ? 1 : size_t(shape[0])) * row_size(shape);
+}
+
+// Writes all of it at `offset` or throws; EINTR and short writes are gone on with.
+void write_all(int file, const char* data, size_t size, size_t offset, const std::string& path) {
   while (size) {
-    ssize_t n = ::write(file, data, size);
+    ssize_t n = ::pwrite(file, data, size, off_t(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0)
       bad(path, std::string("cannot be written: ") + std::strerror(n < 0 ? errno : ENOSPC));
-    data += n, size -= size_t(n);
+    data += n, size -= size_t(n), offset += size_t(n);
   }
 }
 
 }  // namespace
 
-TensorFile load_safetensors(const std::string& path) {
-  Mapping m(path);
+// A file mapped for reading, unmapped when it goes.
+struct TensorReader::Mapping {
+  std::string path;
+  const char* data = nullptr;
+  size_t size = 0;
+  std::map<std::string, Placed> tensors;
+  size_t begin = 0;  // of their numbers
+  explicit Mapping(const std::string& path) : path(path) {
+    int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) bad(path, std::string("cannot be opened: ") + std::strerror(errno));
+    struct stat s;
+    bool regular = ::fstat(file, &s) == 0 && S_ISREG(s.st_mode);
+    size = regular ? size_t(s.st_size) : 0;
+    void* m = size ? ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
+    ::close(file);
+    if (!regular) bad(path, "is not a regular file");
+    if (size == 0) bad(path, "is empty, not a safetensors file");
+    if (m == MAP_FAILED) bad(path, std::string("cannot be mapped: ") + std::strerror(errno));
+    data = static_cast<const char*>(m);
+  }
+  ~Mapping() {
+    if (data) ::munmap(const_cast<char*>(data), size);
+  }
+  Mapping(const Mapping&) = delete;
+};
+
+TensorReader::TensorReader(const std::string& path) : mapping_(std::make_shared<Mapping>(path)) {
+  Mapping& m = *mapping_;
   if (m.size < 8) bad(path, "has " + std::to_string(m.size) + " bytes, not a safetensors file");
   uint64_t length;
   std::memcpy(&length, m.data, 8);
@@ -174,85 +190,132 @@ TensorFile load_safetensors(const std::string& path) {
   }
   if (!header.is_object()) bad(path, "its header is not a JSON object");
   if (!repeated.empty()) bad(path, "tensor " + repeated + " stands twice in the header");
-  TensorFile file;
-  const char* data = m.data + 8 + length;
-  size_t size = m.size - 8 - length;
+  m.begin = 8 + length;
   std::vector<std::pair<std::pair<size_t, size_t>, std::string>> spans;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
       if (!entry.is_object()) bad(path, "__metadata__ is not an object");
       for (const auto& [key, value] : entry.items()) {
         if (!value.is_string()) bad(path, "__metadata__." + key + " is not a string");
-        file.metadata[key] = value;
+        metadata_[key] = value;
       }
       continue;
     }
-    std::pair<size_t, size_t> span;
-    file.tensors[name] = read_tensor(entry, name, data, size, path, &span);
-    if (span.first < span.second) spans.push_back({span, name});
+    const Placed& t = m.tensors[name] = place_of(entry, name, m.size - m.begin, path);
+    specs_[name] = {t.format->dtype, t.shape};
+    if (t.begin < t.end) spans.push_back({{t.begin, t.end}, name});
   }
   std::sort(spans.begin(), spans.end());
   for (size_t i = 1; i < spans.size(); i++)
     if (spans[i].first.first < spans[i - 1].first.second)
       bad(path, "tensors " + spans[i - 1].second + " and " + spans[i].second + " overlap");
+}
+
+Tensor TensorReader::read(const std::string& name) const {
+  const Shape& shape = specs_.at(name).shape;
+  return read(name, 0, shape.empty() ? 1 : size_t(shape[0]));
+}
+
+Tensor TensorReader::read(const std::string& name, size_t first, size_t count) const {
+  const Placed& t = mapping_->tensors.at(name);
+  Shape shape = t.shape;
+  size_t rows = shape.empty() ? 1 : size_t(shape[0]);
+  ENSURE(first + count <= rows, mapping_->path + ": tensor " + name + " has " +
+                                    std::to_string(rows) + " rows, asked for " +
+                                    std::to_string(count) + " from " + std::to_string(first) +
+                                    " on");
+  if (!shape.empty()) shape[0] = int(count);
+  Tensor y(shape, t.format->dtype);
+  const char* from = mapping_->data + mapping_->begin + t.begin;
+  convert(*t.format, from + first * row_size(t.shape) * t.format->bytes, y.size(), y,
+          mapping_->path, name);
+  return y;
+}
+
+TensorFile load_safetensors(const std::string& path) {
+  TensorReader reader(path);
+  TensorFile file{{}, reader.metadata()};
+  for (const auto& [name, spec] : reader.tensors()) file.tensors[name] = reader.read(name);
   return file;
 }
 
-void save_safetensors(const std::string& asked, const std::map<std::string, Tensor>& tensors,
-                      const std::map<std::string, std::string>& metadata) {
+TensorWriter::TensorWriter(const std::string& path, std::map<std::string, TensorSpec> tensors,
+                           const std::map<std::string, std::string>& metadata)
+    : path_(path), specs_(std::move(tensors)) {
   // Through a link, and never over what is no file.
   std::error_code none;
-  std::string path = std::filesystem::is_symlink(asked, none)
-                         ? std::filesystem::weakly_canonical(asked, none).string()
-                         : asked;
-  if (std::filesystem::exists(path, none) && !std::filesystem::is_regular_file(path, none))
-    bad(path, "is no regular file, so it cannot be replaced by one");
+  if (std::filesystem::is_symlink(path, none))
+    path_ = std::filesystem::weakly_canonical(path, none).string();
+  if (std::filesystem::exists(path_, none) && !std::filesystem::is_regular_file(path_, none))
+    bad(path_, "is no regular file, so it cannot be replaced by one");
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
-  size_t offset = 0;
-  for (const auto& [name, t] : tensors) {
+  for (const auto& [name, spec] : specs_) {
     const char* types[] = {"F32", "F64", "BF16", "I32"};
-    const char* type = types[int(t.dtype)];
-    size_t bytes = t.size() * size_of(t.dtype);
-    header[name] = {
-        {"dtype", type}, {"shape", t.shape}, {"data_offsets", {offset, offset + bytes}}};
-    offset += bytes;
+    const char* type = types[int(spec.dtype)];
+    size_t bytes = count_of(spec.shape) * size_of(spec.dtype);
+    header[name] = {{"dtype", type}, {"shape", spec.shape}, {"data_offsets", {end_, end_ + bytes}}};
+    begins_[name] = end_, end_ += bytes;
   }
   std::string text = header.dump(-1, ' ', false, Json::error_handler_t::replace);
   text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
-  std::string temporary = path + ".tmp";
-  int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) bad(temporary, std::string("cannot be created: ") + std::strerror(errno));
+  uint64_t length = text.size();
+  text.insert(0, reinterpret_cast<const char*>(&length), 8);
+  for (auto& [name, begin] : begins_) begin += text.size();
+  temporary_ = path_ + ".tmp";
+  file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file_ < 0) bad(temporary_, std::string("cannot be created: ") + std::strerror(errno));
   try {
-    uint64_t length = text.size();
-    write_all(file, reinterpret_cast<const char*>(&length), 8, path);
-    write_all(file, text.data(), text.size(), path);
-    for (const auto& [name, t] : tensors) {
-      Tensor x = t.to(t.dtype);  // contiguous
-      size_t bytes = x.size() * size_of(x.dtype);
-      const char* from = static_cast<const char*>(x.storage->data) + x.offset * size_of(x.dtype);
-      std::vector<char> host;
-      if (x.device() != Device::cpu) {
-        host.resize(bytes);
-        device_copy(Device::cpu, host.data(), x.device(), from, bytes);
-        from = host.data();
-      }
-      write_all(file, from, bytes, path);
-    }
-    if (::fsync(file)) bad(path, std::string("cannot be flushed: ") + std::strerror(errno));
-    if (::close(file)) bad(path, std::string("cannot be closed: ") + std::strerror(errno));
-    file = -1;
-    if (::rename(temporary.c_str(), path.c_str()))
-      bad(path, std::string("cannot be renamed to: ") + std::strerror(errno));
+    write_all(file_, text.data(), text.size(), 0, path_);
   } catch (...) {
-    if (file >= 0) ::close(file);
-    ::unlink(temporary.c_str());
+    abandon();
     throw;
   }
-  size_t slash = path.rfind('/');
-  int folder = ::open(slash == std::string::npos ? "." : path.substr(0, slash + 1).c_str(),
+}
+
+TensorWriter::~TensorWriter() { abandon(); }
+
+void TensorWriter::abandon() {
+  if (file_ < 0) return;
+  ::close(file_);
+  ::unlink(temporary_.c_str());
+}
+
+void TensorWriter::write(const std::string& name, const Tensor& rows, size_t first) {
+  const TensorSpec& spec = specs_.at(name);
+  size_t row = row_size(spec.shape) * size_of(spec.dtype),
+         bytes = rows.size() * size_of(rows.dtype);
+  ENSURE(rows.dtype == spec.dtype && row_size(rows.shape) == row_size(spec.shape) &&
+             first * row + bytes <= count_of(spec.shape) * size_of(spec.dtype),
+         path_ + ": " + text(rows.shape) + " are no rows from " + std::to_string(first) +
+             " on of tensor " + name + " " + text(spec.shape));
+  Tensor x = rows.to(rows.dtype).to(Device::cpu);  // contiguous
+  write_all(file_, static_cast<const char*>(x.bytes()), bytes, begins_.at(name) + first * row,
+            path_);
+  written_ += bytes;
+}
+
+void TensorWriter::finish() {
+  ENSURE(written_ == end_, path_ + ": " + std::to_string(written_) + " of " + std::to_string(end_) +
+                               " bytes were written");
+  if (::fsync(file_)) bad(path_, std::string("cannot be flushed: ") + std::strerror(errno));
+  if (::rename(temporary_.c_str(), path_.c_str()))
+    bad(path_, std::string("cannot be renamed to: ") + std::strerror(errno));
+  ::close(file_);
+  file_ = -1;
+  size_t slash = path_.rfind('/');
+  int folder = ::open(slash == std::string::npos ? "." : path_.substr(0, slash + 1).c_str(),
                       O_RDONLY | O_DIRECTORY);
   if (folder >= 0) ::fsync(folder), ::close(folder);
+}
+
+void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
+                      const std::map<std::string, std::string>& metadata) {
+  std::map<std::string, TensorSpec> specs;
+  for (const auto& [name, t] : tensors) specs[name] = {t.dtype, t.shape};
+  TensorWriter file(path, specs, metadata);
+  for (const auto& [name, t] : tensors) file.write(name, t);
+  file.finish();
 }
 
 }  // namespace retort

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "losses/coarsen.h"
 #include "losses/cross_entropy.h"
 #include "losses/divergence.h"
 #include "losses/hidden.h"
@@ -44,6 +45,19 @@ std::vector<GradCase> loss_cases(const std::string& name) {
                                },
                                inputs, GradOptions::on(device));
                          }});
+    return cases;
+  }
+  if (name == "coarsen") {
+    for (auto [k, v] : {std::pair{1, 2}, {2, 3}, {5, 33}, {32, 33}, {7, 1003}})
+      cases.push_back({fmt::format("coarsen V {} to {}", v, k), [k = k, v = v](Device device) {
+                         std::vector<int> ids;  // in no order, others for each row
+                         for (int i = 0; i < 3 * k; i++) ids.push_back((i / k + 2 * (i % k)) % v);
+                         return check_gradients(
+                             [=](const std::vector<Tensor>& x) {
+                               return coarsen(x[0], Tensor::from(ids, {3, k}, device));
+                             },
+                             {random_tensor({3, v}, 1, 2)}, GradOptions::on(device));
+                       }});
     return cases;
   }
   parse_divergence(name);
@@ -87,7 +101,7 @@ std::vector<GradCase> loss_cases(const std::string& name) {
 }
 
 std::vector<GradCase> loss_cases() {
-  std::vector<std::string> names{"ce", "hidden"};
+  std::vector<std::string> names{"ce", "hidden", "coarsen"};
   for (const DivergenceInfo& d : divergences()) {
     if (d.parameter.empty())
       names.push_back(d.name);

@@ -48,7 +48,7 @@ COST = {
     "LogSumExp": (4, 4), "LogSumExpBackward": (8, 3),
     "LayerNorm": (8, 8), "LayerNormBackward": (12, 14), "RmsNorm": (8, 4), "RmsNormBackward": (12, 9),
     "GainGradient": (8, 4, "narrow"), "BiasGradient": (4, 1, "narrow"), "ColumnSum": (4, 1, "narrow"), "SquarePlus": (4, 3, "narrow"),
-    "CrossEntropy": (8, 8), "DivergenceRow": (12, 40), "ScaleRows": (8, 1),
+    "Coarsen": (4, 4), "CoarsenBackward": (8, 3), "Put": (12, 0), "CrossEntropy": (8, 8), "DivergenceRow": (12, 40), "ScaleRows": (8, 1),
     "AdamWRow": (28, 14), "SquareSum": (4, 2), "SquareMeanRow": (4, 3), "FactoredUpdate": (8, 3),
     "BlendRow": (12, 4), "FullUpdate": (12, 2), "Descend": (12, 3), "Rescale": (8, 1),
     "RowBroadcast": (8, 1), "Dropout": (8, 45), "FillRow": (4, 0), "RowSum": (4, 1),

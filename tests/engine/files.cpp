@@ -66,3 +66,32 @@ TEST_CASE("a safetensors file cut anywhere, or lying, is one error") {
   CHECK_THROWS_WITH(load_safetensors(scratch("absent")),
                     Catch::Contains("absent: cannot be opened"));
 }
+
+TEST_CASE("a file's tensors are written and read row by row, in any order") {
+  std::string path = scratch("rows.safetensors");
+  std::filesystem::remove(path);
+  Tensor x = random_tensor({5, 2, 3}, 1), ids = Tensor::from(std::vector<int>{7, 8, 9}, {3});
+  std::map<std::string, TensorSpec> specs{{"x", {x.dtype, x.shape}}, {"ids", {Dtype::i32, {3}}}};
+  {
+    TensorWriter file(path, specs, {{"k", "v"}});
+    file.write("x", slice(x, 0, 3, 2), 3);
+    CHECK_THROWS_WITH(file.finish(), Catch::Contains("rows.safetensors: 96 of 252 bytes"));
+    CHECK_THROWS_WITH(file.write("x", slice(x, 0, 3, 2), 4), Catch::Contains("no rows from 4 on"));
+    CHECK_THROWS_WITH(file.write("x", ids), Catch::Contains("are no rows"));
+    CHECK(std::filesystem::exists(path + ".tmp"));
+  }  // not finished: nothing stays
+  CHECK(!std::filesystem::exists(path));
+  CHECK(!std::filesystem::exists(path + ".tmp"));
+  TensorWriter file(path, specs, {{"k", "v"}});
+  file.write("x", slice(x, 0, 3, 2), 3), file.write("ids", ids), file.write("x", slice(x, 0, 0, 3));
+  file.finish();
+  std::string whole = scratch("whole.safetensors");
+  save_safetensors(whole, {{"x", x}, {"ids", ids}}, {{"k", "v"}});
+  CHECK(bytes_of(path) == bytes_of(whole));
+  TensorReader reader(path);
+  CHECK(reader.tensors() == specs);
+  CHECK(reader.metadata().at("k") == "v");
+  CHECK(reader.read("x", 1, 3).values() == slice(x, 0, 1, 3).values());
+  CHECK(reader.read("ids").ints() == std::vector<int>{7, 8, 9});
+  CHECK_THROWS_WITH(reader.read("x", 3, 3), Catch::Contains("has 5 rows, asked for 3 from 3 on"));
+}

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/gradcheck.h"
+#include "losses/coarsen.h"
 #include "losses/cross_entropy.h"
 #include "losses/divergence.h"
 #include "tests/devices.h"
@@ -34,7 +35,7 @@ void compare(const char* name, const Operator& f, int count, int n, Device devic
   auto run = [&](Device d, Dtype t) {
     Tensor p = parameter(x.to(t).to(d));
     Tensor z = f(p, y.to(t).to(d));
-    Tensor up = z.shape == dy.shape ? dy : slice(dy, 1, 0, 1);
+    Tensor up = slice(dy, 1, 0, z.rank() == 1 ? 1 : z.cols());
     backward(z, reshape(up, z.shape).to(z.dtype).to(d));
     return std::pair{z.to(Device::cpu), grad(p).to(Device::cpu)};
   };
@@ -76,6 +77,10 @@ void compare_all(Device device, int count, int n) {
     check("cross_entropy", [&](const Tensor& x, const Tensor&) {
       return cross_entropy(x, Tensor::from(ids, {count}, x.device()), 0.1);
     });
+    if (n > 1)
+      check("coarsen", [&](const Tensor& x, const Tensor&) {
+        return coarsen(x, Tensor::from(ids, {count, 1}, x.device()));
+      });
     for (const char* loss : {"js", "rkl", "tvd"})
       check(loss, [&](const Tensor& x, const Tensor& y) {
         return divergence(parse_divergence(loss), y, x);
