@@ -303,8 +303,22 @@ Json training_data_table(const DataOptions& o) {
     t.erase(key);
   return t;
 }
+// Leaves out what the method does not use.
+Json used(const Decoding& d, Json t) {
+  bool beam = d.method.rfind("beam", 0) == 0, sample = d.method == "sample";
+  auto unless = [&](bool is_used, std::initializer_list<const char*> keys) {
+    for (const char* key : keys)
+      if (!is_used) t.erase(key);
+  };
+  unless(beam, {"beams", "length_penalty"});
+  unless(sample, {"temperature", "top_p"});
+  unless(sample || d.method == "beam_sample", {"top_k"});
+  unless(d.min_length > 0, {"min_length"});
+  return t;
+}
+Json decoding_table(const Decoding& d) { return used(d, table_of(d)); }
 Json evaluate_table(const EvaluateOptions& o) {
-  Json t = table_of(o);
+  Json t = used(o, table_of(o));
   if (o.metrics == EvaluateOptions().metrics) t.erase("metrics");  // as before there was a choice
   return t;
 }
@@ -327,11 +341,12 @@ Json stage_table(const Stage& s) {
   if (s.mixture != "arithmetic") t["mixture"] = s.mixture;
   if (s.score_term != "none") t["score_term"] = s.score_term;
   if (s.sees("teacher") || s.teacher_sequences.method == "gold") {
-    Json& how = t["teacher_sequences"] = table_of(s.teacher_sequences);
+    Json& how = t["teacher_sequences"] = used(s.teacher_sequences, table_of(s.teacher_sequences));
     if (!s.uses_kept()) how.erase("keep");
     if (!s.uses_kept() || s.teacher_sequences.keep != "top_k") how.erase("keep_k");
   }
-  if (s.sees("student")) t["student_sequences"] = table_of(s.student_sequences);
+  if (s.sees("student"))
+    t["student_sequences"] = used(s.student_sequences, table_of(s.student_sequences));
   if (s.mix.sum() > 0) t["mix"] = table_of(s.mix), t["mix_end"] = table_of(s.mix_end);
   if (s.method == "terms") t["terms"] = terms_table(s.terms);
   return t;
@@ -347,7 +362,7 @@ Json recipe_table(const Recipe& r) {
             {"deterministic", r.exact.deterministic},
             {"data", table_of(r.data)},
             {"tokenizer", table_of(r.tokenizer)},
-            {"evaluate", table_of(r.evaluate)}};
+            {"evaluate", used(r.evaluate, table_of(r.evaluate))}};
   if (r.has_teacher) t["teacher"] = stage_table(r.teacher);
   for (const Stage& s : r.students) {
     t["students"][s.name] = stage_table(s);

@@ -179,6 +179,8 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
 /// All of it as a table that load_recipe would read back.
 Json recipe_table(const Recipe& recipe);
 Json stage_table(const Stage& stage);
+/// How sequences are decoded, without what the method does not use.
+Json decoding_table(const Decoding& decoding);
 /// What a stage's method stands for.
 Json terms_table(const std::vector<Term>& terms);
 Json data_table(const DataOptions& options);

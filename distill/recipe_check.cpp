@@ -53,8 +53,8 @@ void check(const Table& t, const DataOptions& o) {
   if (!o.second_test.empty() && o.second_test.size() != files)
     t.refuse("second_test", std::string("its format takes ") +
                                 (files == 1 ? "one file" : "two files, source and target"));
-  for (auto [key, set] : {std::pair{"second_format", !o.second_format.empty()},
-                          {"second_limit", o.second_limit > 0}})
+  for (auto [key, set] :
+       {std::pair{"second_format", !o.second_format.empty()}, {"second_limit", o.second_limit > 0}})
     if (set && o.second_test.empty()) t.refuse(key, "is for data.second_test, which is not given");
   if (!o.second_test.empty() && o.layout != "seq2seq" && o.layout != "causal")
     t.refuse("second_test", "is for metrics on text; data.layout " + o.layout + " has none");

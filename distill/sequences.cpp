@@ -13,16 +13,6 @@ namespace fs = std::filesystem;
 namespace retort {
 namespace {
 
-Json decoding_table(const Decoding& d, int max_length) {
-  Json t = {{"method", d.method}, {"max_length", max_length}};
-  if (d.method.rfind("beam", 0) == 0) t["beams"] = d.beams, t["length_penalty"] = d.length_penalty;
-  if (d.method == "beam_sample") t["top_k"] = d.top_k;
-  if (d.method == "sample")
-    t["temperature"] = d.temperature, t["top_k"] = d.top_k, t["top_p"] = d.top_p;
-  if (d.min_length > 0) t["min_length"] = d.min_length;
-  return t;
-}
-
 const std::string again = "; remove the file, and it is made anew";
 
 std::vector<std::vector<int>> read(const std::string& path, const Json& made, size_t count) {
@@ -64,7 +54,8 @@ void remove_teacher_sequences(const Experiment& e) {
 }
 
 TeacherFile teacher_file(Experiment& e, const Decoding& decoding) {
-  Json how = decoding_table(decoding, e.recipe().data.max_target + 1);
+  Json how = decoding_table(decoding);
+  how["max_length"] = e.recipe().data.max_target + 1;
   Json made = {{"teacher", checksum(e.trained("teacher"))},
                {"vocabulary", e.tokenizer().hash()},
                {"vocabulary_size", e.tokenizer().size()},

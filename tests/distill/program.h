@@ -17,7 +17,8 @@ inline const char* program() {
   return p ? p : "build/retort";
 }
 inline std::filesystem::path folder() {
-  std::filesystem::path f = std::filesystem::temp_directory_path() / ("retort-program-" + std::to_string(::getpid()));
+  std::filesystem::path f =
+      std::filesystem::temp_directory_path() / ("retort-program-" + std::to_string(::getpid()));
   std::filesystem::create_directories(f);
   return f;
 }
