@@ -92,9 +92,10 @@ std::set<std::string> not_done(Experiment& e, const std::vector<const Stage*>& s
     const std::string& name = (*s)->name;
     std::string weights = weights_path(e.folder(name));
     Json results = results_of(e, **s);
-    bool right = fs::exists(weights) ? results.value("weights", "") == checksum(weights)
-                                     : !needed.count(name);
-    if (!results.is_null() && right) continue;
+    if (!results.is_null() &&
+        (fs::exists(weights) ? results.value("weights", "") == checksum(weights)
+                             : !needed.count(name)))
+      continue;
     todo.insert(name);
     for (const std::string& other : e.needs(**s)) needed.insert(other);
     needed.insert("teacher");
