@@ -111,6 +111,9 @@ TEST_CASE("sequence-level objectives have the same losses on every device", "[cu
            {s + "method=rkl", s + "score_term=rb", batch},
            {s + "method=rkl", s + "score_term=mc", batch},
            {s + "method=gjs:0.15", s + "mixture=exact_detached"},
+           {s + "method=predistil", s + "model.width=8"},
+           {s + "method=tvd", s + "student_sequences.method=beam_sample",
+            s + "student_sequences.top_k=5"},
            {s + "method=js", s + "mixture=exact", s + "score_term=mc", batch},
            {s + "method=js", s + "mixture=exact", s + "score_term=rb", batch, "dtype=bf16"}}) {
     std::vector<double> expected = student(how);
