@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "distill/commands.h"
+#include "distill/logits.h"
 #include "engine/safetensors.h"
 #include "losses/divergence.h"
 #include "losses/transport.h"
@@ -47,25 +48,6 @@ DivergenceName name_of(const Arguments& a) {
     }
   check_parameter(d);
   return d;
-}
-
-Tensor logits(const TensorFile& file, const std::string& path, const char* name, Dtype dtype,
-              Device device) {
-  auto found = file.tensors.find(name);
-  if (found == file.tensors.end())
-    throw std::runtime_error(path + ": has no tensor \"" + name + "\"");
-  if (found->second.rank() != 2 || found->second.dtype == Dtype::i32)
-    throw std::runtime_error(
-        path + ": tensor " + name + " must be F32 or F64 of shape (N, V), it is " +
-        retort::name_of(found->second.dtype) + " " + text(found->second.shape));
-  // Beyond this, differences of logits leave float32; -inf says that a token cannot occur.
-  std::vector<double> x = found->second.values();
-  for (size_t i = 0; i < x.size(); i++)
-    if (std::isfinite(x[i]) && std::abs(x[i]) > 1e25)
-      throw std::runtime_error(fmt::format(
-          "{}: tensor {}: row {}, token {}: logit {} is out of range (1e25); -inf excludes a token",
-          path, name, i / size_t(found->second.cols()), i % size_t(found->second.cols()), x[i]));
-  return Tensor::from(x, found->second.shape, dtype, device);
 }
 
 Tensor mask_of(const TensorFile& file, const std::string& path, int rows, Device device) {
@@ -134,15 +116,16 @@ void compute(const Arguments& a) {
   Device device = available_device(a.device);
   TensorFile file = load_safetensors(a.in);
   Dtype dtype = a.dtype == "f64" ? Dtype::f64 : Dtype::f32;
-  Tensor teacher = logits(file, a.in, "teacher", dtype, device),
-         student = parameter(logits(file, a.in, "student", dtype, device));
-  Tensor mask = mask_of(file, a.in, student.dim(0), device);
+  Tensor teacher = logits_in(file, a.in, "teacher", dtype, device),
+         student = parameter(logits_in(file, a.in, "student", dtype, device));
+  Tensor mask = mask_of(file, a.in, student.dim(0), device), cost;
+  if (t && t->cost == ClassCost::matrix) cost = logits_in(file, a.in, "cost", dtype, device);
   Loss loss;
   try {
     if (t) {
       TransportInputs in;
       in.teacher = teacher, in.student = student, in.mask = mask;
-      if (t->cost == ClassCost::matrix) in.cost = logits(file, a.in, "cost", dtype, device);
+      in.cost = cost;
       loss = transport_of(*t, in);
     } else {
       loss = divergence_of(a, name, teacher, student, mask);

@@ -29,6 +29,7 @@ GradCase transport_case(const std::string& name, std::vector<std::string> parame
             in.cost = random_tensor({V, V}, 3, 1, 0, device);
             GradOptions o = GradOptions::on(device);
             o.step = 1e-5;
+            if (device == Device::cuda) o.elements = 1;  // each is hundreds of launches
             return check_gradients(
                 [=](const std::vector<Tensor>& x) {
                   TransportInputs all = in;
@@ -49,14 +50,14 @@ std::vector<GradCase> transport_cases(const std::string& name) {
   } else if (name == "sinkhorn_sample") {
     for (const char* cost : {"cost=zero_one", "cost=abs", "cost=matrix"})
       for (const char* value : {"value=sharp", "value=regularised"})
-        add({cost, value, "iters=3", "eps=0.5"}, 3);
+        add({cost, value, "iters=3", "eps=0.5"}, 3, 5);
     for (const char* gradient : {"gradient=implicit", "gradient=envelope"})
-      add({"cost=abs", "value=regularised", gradient, "iters=400", "eps=0.5"}, 3);
-    add({"cost=abs", "gradient=implicit", "iters=400", "eps=0.5"}, 3);
+      add({"cost=abs", "value=regularised", gradient, "iters=15", "eps=4"}, 2);
+    add({"cost=abs", "gradient=implicit", "iters=15", "eps=4"}, 2);
   } else {
     // Unrolled: right after any number of iterations. scale=1: the gradient shall not be small.
     bool published = name == "sinkhorn:published", debiased = name == "sinkhorn_debiased";
-    for (const char* iters : {"iters=1", "iters=2", "iters=20"})
+    for (const char* iters : {"iters=1", "iters=2", "iters=5"})
       for (const char* value : {"value=sharp", "value=regularised"})
         if (published)
           add({iters, "scale=1"});
@@ -66,8 +67,8 @@ std::vector<GradCase> transport_cases(const std::string& name) {
     if (published) return c;
     // The others: where the marginals are right.
     for (const char* gradient : {"gradient=envelope", "gradient=implicit"})
-      add({"value=regularised", gradient, "eps=0.3", "tol=1e-13"});
-    if (!debiased) add({"gradient=implicit", "eps=0.3", "tol=1e-13"});
+      add({"value=regularised", gradient, "eps=1", "tol=1e-10"});
+    if (!debiased) add({"gradient=implicit", "eps=1", "tol=1e-10"});
   }
   return c;
 }

@@ -2,8 +2,6 @@
 // on the costs (rows: f) and on their transpose (rows: g).
 #include "losses/sinkhorn.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 
 #include "engine/map.h"
@@ -199,11 +197,13 @@ void drop_shift(const Problem& p, Adjoint& d) {
 }
 
 // (I - J^T)^-1 of what is left, J the derivative of an iteration at its fixed point, as the sum of
-// its powers: the linear system of the implicit function theorem, by block Gauss-Seidel sweeps.
-void solve_backward(const Problem& p, const Step& fixed, Adjoint& d) {
+// its powers: the linear system of the implicit function theorem, by block Gauss-Seidel sweeps. Of
+// one more iteration the weights add up to 1, so the sweeps fade even where `end` is not fixed yet.
+void solve_backward(const Problem& p, const Step& end, Adjoint& d) {
+  Step next = iterate(p, end, p.o.eps);
   double limit = (d.f.dtype == Dtype::f64 ? 1e-15 : 1e-7) * largest(d);
   for (int sweep = 0; sweep < kMostSweeps; sweep++) {
-    iterate_backward(p, fixed, fixed, d);
+    iterate_backward(p, end, next, d);
     if (sweep % 8 != 7) continue;
     if (std::isinf(p.o.rho)) drop_shift(p, d);
     if (!(largest(d) > limit)) return;
@@ -266,14 +266,15 @@ void check(const Tensor& cost, const Tensor& log_a, const Tensor& log_b, const S
          "sinkhorn: expected costs (G, n, m) or (n, m) and log-weights (G, n), (G, m) of one "
          "type, none empty; got " +
              text(cost.shape) + ", " + text(log_a.shape) + ", " + text(log_b.shape));
-  auto positive = [](double x) { return x > 0 && std::isfinite(x); };
-  ENSURE(positive(o.eps), fmt::format("sinkhorn: eps must be positive, got {}", o.eps));
-  ENSURE(o.rho > 0, fmt::format("sinkhorn: rho must be positive, got {}", o.rho));
-  ENSURE(o.tol >= 0, fmt::format("sinkhorn: tol must not be negative, got {}", o.tol));
-  ENSURE(o.iters >= 1 && o.iters <= kMostIterations,
-         fmt::format("sinkhorn: iters must be from 1 to {}, got {}", kMostIterations, o.iters));
-  ENSURE(o.eps_start == 0 || (o.eps_start > 0 && std::isfinite(o.eps_start)),
-         fmt::format("sinkhorn: eps_start must be positive, got {}", o.eps_start));
+  auto in_range = [](bool good, const char* what, const char* range, double got) {
+    ENSURE(good,
+           std::string("sinkhorn: ") + what + " must be " + range + ", got " + std::to_string(got));
+  };
+  in_range(o.eps > 0 && std::isfinite(o.eps), "eps", "positive", o.eps);
+  in_range(o.rho > 0, "rho", "positive", o.rho);
+  in_range(o.tol >= 0, "tol", "0 or more", o.tol);
+  in_range(o.eps_start >= 0 && std::isfinite(o.eps_start), "eps_start", "0 or more", o.eps_start);
+  in_range(o.iters >= 1 && o.iters <= kMostIterations, "iters", "from 1 to 1000000", o.iters);
   ENSURE(!o.start.defined() || (o.start.shape == log_b.shape && o.start.dtype == log_b.dtype),
          "sinkhorn: expected start potentials of shape " + text(log_b.shape));
   ENSURE(cost.rank() == 3 || log_a.dim(0) == 1 || !recorded({cost}),

@@ -71,6 +71,9 @@ TEST_CASE("transport losses reproduce the reference values in both types", "[cud
       size_t at = key.find(".loss.");
       if (at == std::string::npos) continue;
       std::string c = key.substr(0, at), what = key.substr(at + 6);
+      // On the shim, which is slow: what differs by more than the number of iterations.
+      bool long_one = what.ends_with(":400") || (c == "case2" && what != "published");
+      if (device == Device::cuda && long_one) continue;
       auto [name, parameters] = loss_of(what);
       Numbers slope = file.tensors.at(c + ".grad." + what).values(), value = loss.values();
       for (Dtype dtype : {Dtype::f64, Dtype::f32}) {
@@ -83,7 +86,28 @@ TEST_CASE("transport losses reproduce the reference values in both types", "[cud
         compared++;
       }
     }
-  CHECK(compared == int(devices().size()) * 52);
+  CHECK(compared == 52 + 34 * int(devices().size() - 1));
+}
+
+TEST_CASE("transport of longer rows, on every device", "[cuda][small]") {
+  struct Case {
+    const char* name;
+    int B, V;
+  };
+  // More classes than a span of pairwise costs, than a block; odd numbers of them.
+  for (Case c : {Case{"sinkhorn:published", 3, 2051},
+                 {"sinkhorn_debiased", 2, 33},
+                 {"uld", 2, 1003},
+                 {"sinkhorn_sample", 1, 37}}) {
+    Tensor t = random_tensor({c.B, c.V}, 2, 2), s = random_tensor({c.B, c.V}, 1, 2);
+    Computed exact = compute(c.name, {}, t, s);
+    for (Device device : devices()) {
+      Computed r = compute(c.name, {}, t, s, Dtype::f32, {}, device);
+      INFO(c.name);
+      CHECK(distance(r.loss, exact.loss) < 1e-5 * norm(exact.loss));
+      CHECK(distance(r.grad, exact.grad) < 1e-4 * norm(exact.grad));
+    }
+  }
 }
 
 TEST_CASE("unrolled, envelope and implicit gradients meet where the marginals are right") {
@@ -99,10 +123,13 @@ TEST_CASE("unrolled, envelope and implicit gradients meet where the marginals ar
     for (const char* gradient : {"implicit", "envelope"}) {
       if (sharp && std::string(gradient) == "envelope") continue;
       CHECK(distance(grad_at(gradient, "iters=2000").grad, exact.grad) < 1e-9 * norm(exact.grad));
-      // Elsewhere they are not the derivative of what the iterations give.
-      Computed early = grad_at("unrolled", "iters=3");
-      double off = distance(grad_at(gradient, "iters=3").grad, early.grad) / norm(early.grad);
-      WARN(value << ", 3 iterations, marginal error " << report(early.all.solved[0]).row_error
+      // Elsewhere they are not the derivative of what the iterations give, but not far from it.
+      Parameters early{value, "iters=3", "eps=0.05"}, other = early;
+      other.push_back(std::string("gradient=") + gradient);
+      Computed unrolled = compute("sinkhorn:unit", early, t, s);
+      double off =
+          distance(compute("sinkhorn:unit", other, t, s).grad, unrolled.grad) / norm(unrolled.grad);
+      WARN(value << ", 3 iterations, marginal error " << report(unrolled.all.solved[0]).row_error
                  << ": " << gradient << " is " << off << " of the norm from unrolled");
       CHECK((off > 1e-6 && off < 1));
     }
@@ -313,8 +340,8 @@ TEST_CASE("solver: tolerance, eps scaling, warm start, gap") {
   CHECK(near == Approx(sinkhorn(cost, w, w, o).value.item()).epsilon(1e-4));
 }
 
-// B = 256 and V = 32,000 at the same bound is the test tagged [.large].
-double memory_of_batch(int B, int V) {
+TEST_CASE("a batch-wise loss of 256 x 32,000 needs 1.5 times its inputs and gradient at most") {
+  const int B = 256, V = 32000;
   TransportInputs in;
   in.teacher = dropout(Tensor::full({B, V}, 1, Dtype::f32), 0.5, {1});
   in.student = parameter(dropout(Tensor::full({B, V}, 1, Dtype::f32), 0.5, {2}));
@@ -322,16 +349,10 @@ double memory_of_batch(int B, int V) {
   empty_cache(Device::cpu);
   reset_peak_memory(Device::cpu);
   backward(transport(parse_transport("sinkhorn:published"), in).loss);
-  CHECK(norm(grad(in.student).values()) > 0);
-  return double(memory_stats(Device::cpu).peak) / (3.0 * B * V * sizeof(float));
-}
-TEST_CASE("a batch-wise loss needs little beside its inputs and gradient") {
-  CHECK(memory_of_batch(64, 16000) < 1.5);
-}
-TEST_CASE("B = 256 and V = 32,000 need 1.5 times inputs and gradient at most", "[.large]") {
-  double share = memory_of_batch(256, 32000);
-  WARN("peak over teacher, student and gradient: " << share);
-  CHECK(share < 1.5);
+  double peak = double(memory_stats(Device::cpu).peak), tensors = 3.0 * B * V * sizeof(float);
+  INFO(peak / tensors);
+  CHECK(peak < 1.5 * tensors);
+  CHECK(sum(mul(grad(in.student), grad(in.student))).item() > 0);
 }
 
 TEST_CASE("transport: what is refused") {
