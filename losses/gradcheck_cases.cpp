@@ -11,73 +11,10 @@
 
 namespace retort {
 
-namespace {
-
-// A transport loss with parameters on B rows of V classes, one of which is masked out. The step is
-// small: |q - p| has a kink wherever two probabilities meet.
-GradCase transport_case(const std::string& name, std::vector<std::string> parameters, int B,
-                        int V) {
-  std::string label = fmt::format("{} B {} V {}", name, B, V);
-  for (const std::string& p : parameters) label += " " + p;
-  return {label, [=](Device device) {
-            Transport t = parse_transport(name, parameters);
-            TransportInputs in;
-            in.teacher = random_tensor({B, V + (name == "uld" ? 2 : 0)}, 2, 1.5, 0, device);
-            std::vector<int> mask(size_t(B), 1);
-            if (B > 1) mask[1] = 0;
-            in.mask = Tensor::from(mask, {B}, device);
-            in.cost = random_tensor({V, V}, 3, 1, 0, device);
-            GradOptions o = GradOptions::on(device);
-            o.step = 1e-5;
-            if (device == Device::cuda) o.elements = 1;  // each is hundreds of launches
-            return check_gradients(
-                [=](const std::vector<Tensor>& x) {
-                  TransportInputs all = in;
-                  all.student = x[0];
-                  return transport(t, all).loss;
-                },
-                {random_tensor({B, V}, 1)}, o);
-          }};
-}
-
-std::vector<GradCase> transport_cases(const std::string& name) {
-  std::vector<GradCase> c;
-  auto add = [&](std::vector<std::string> p, int B = 6, int V = 7) {
-    c.push_back(transport_case(name, std::move(p), B, V));
-  };
-  if (parse_transport(name), name == "uld" || name == "sinkhorn_sample:published") {
-    for (int v : {2, 33}) add({}, 3, v);
-  } else if (name == "sinkhorn_sample") {
-    for (const char* cost : {"cost=zero_one", "cost=abs", "cost=matrix"})
-      for (const char* value : {"value=sharp", "value=regularised"})
-        add({cost, value, "iters=3", "eps=0.5"}, 3, 5);
-    for (const char* gradient : {"gradient=implicit", "gradient=envelope"})
-      add({"cost=abs", "value=regularised", gradient, "iters=15", "eps=4"}, 2);
-    add({"cost=abs", "gradient=implicit", "iters=15", "eps=4"}, 2);
-  } else {
-    // Unrolled: right after any number of iterations. scale=1: the gradient shall not be small.
-    bool published = name == "sinkhorn:published", debiased = name == "sinkhorn_debiased";
-    for (const char* iters : {"iters=1", "iters=2", "iters=5"})
-      for (const char* value : {"value=sharp", "value=regularised"})
-        if (published)
-          add({iters, "scale=1"});
-        else if (!debiased || std::string(value) == "value=regularised")
-          add({iters, value});
-    add({published ? "scale=1" : "iters=3"}, 1, 3);
-    if (published) return c;
-    // The others: where the marginals are right.
-    for (const char* gradient : {"gradient=envelope", "gradient=implicit"})
-      add({"value=regularised", gradient, "eps=1", "tol=1e-10"});
-    if (!debiased) add({"gradient=implicit", "eps=1", "tol=1e-10"});
-  }
-  return c;
-}
-
-}  // namespace
-
 std::vector<GradCase> loss_cases(const std::string& name) {
   std::vector<GradCase> cases;
-  if (is_transport(name)) return transport_cases(name);
+  if (name == "sinkhorn" || name == "pairwise_cost" || is_transport(name))
+    return transport_cases(name);
   if (name == "ce") {
     for (double smoothing : {0.0, 0.1})
       for (int v : {2, 33, 1003})
@@ -153,7 +90,7 @@ std::vector<GradCase> loss_cases(const std::string& name) {
 }
 
 std::vector<GradCase> loss_cases() {
-  std::vector<std::string> names{"ce", "hidden"};
+  std::vector<std::string> names{"ce", "hidden", "pairwise_cost", "sinkhorn"};
   for (const TransportInfo& t : transport_losses()) names.push_back(t.name);
   for (const DivergenceInfo& d : divergences()) {
     if (d.parameter.empty())

@@ -79,6 +79,7 @@ void set(Transport& t, const std::string& key, const std::string& text) {
   if (key == "rho") o.rho = number<double>(at, text);
   if (key == "scale") t.scale = number<double>(at, text);
   if (key == "iters") o.iters = number<int>(at, text);
+  if (key == "top") t.top = number<int>(at, text);
   if (key == "value")
     o.value =
         one_of<Value>(at, text, {{"sharp", Value::sharp}, {"regularised", Value::regularised}});
@@ -104,6 +105,7 @@ void check_ranges(const Transport& t) {
   if (t.name == kUnbalanced) positive("rho", o.rho);
   ENSURE(std::isfinite(t.scale), fmt::format("{}: scale must be finite, got {}", t.name, t.scale));
   ENSURE(o.iters >= 1, fmt::format("{}: iters must be at least 1, got {}", t.name, o.iters));
+  ENSURE(t.top >= 0, fmt::format("{}: top must not be negative, got {}", t.name, t.top));
   ENSURE(o.tol >= 0 && std::isfinite(o.tol),
          fmt::format("{}: tol must not be negative, got {}", t.name, o.tol));
   ENSURE(t.name != kDebiased || o.value == TransportValue::regularised,
@@ -179,25 +181,6 @@ TransportLoss of_batch(const Transport& t, const TransportInputs& in,
   return out;
 }
 
-Tensor class_cost(const Transport& t, const TransportInputs& in) {
-  int V = in.student.cols();
-  if (t.cost == ClassCost::matrix) {
-    ENSURE(in.cost.defined() && in.cost.shape == Shape({V, V}) && in.cost.dtype == in.student.dtype,
-           fmt::format("{}: cost matrix: expected a tensor ({}, {}) of the logits' type, got {}",
-                       t.name, V, V, in.cost.defined() ? text(in.cost.shape) : "none"));
-    std::vector<double> c = in.cost.values();
-    for (size_t i = 0; i < c.size(); i++)
-      ENSURE(std::isfinite(c[i]), fmt::format("{}: cost of classes {} and {} is {}", t.name,
-                                              i / size_t(V), i % size_t(V), c[i]));
-    return in.cost.detach();
-  }
-  std::vector<double> c(size_t(V) * size_t(V));
-  for (int i = 0; i < V; i++)
-    for (int j = 0; j < V; j++)
-      c[size_t(i) * size_t(V) + size_t(j)] = t.cost == ClassCost::abs ? std::abs(i - j) : i != j;
-  return Tensor::from(c, {V, V}, in.student.dtype, in.student.device());
-}
-
 TransportLoss of_rows(const Transport& t, const TransportInputs& in) {
   if (t.name == kUld) return {sorted_distance(in.student, in.teacher, t.temperature), {}};
   if (t.name == kSamplePublished) {  // the published solver on batches of one: scale |q - p|_1
@@ -208,11 +191,14 @@ TransportLoss of_rows(const Transport& t, const TransportInputs& in) {
   auto log_probabilities = [&](const Tensor& x) {
     return log_softmax(scale(x, 1 / t.temperature));
   };
-  TransportLoss out;
-  out.solved.push_back(sinkhorn(class_cost(t, in), log_probabilities(in.student),
-                                log_probabilities(in.teacher.detach()), t.solver));
-  out.loss = out.solved[0].value;
-  return out;
+  Tensor q = log_probabilities(in.student), p = log_probabilities(in.teacher);
+  Coarse c{q, p, {}};
+  if (t.top)
+    c = coarse(q, p, t.top, t.cost, in.cost);
+  else
+    c.cost = class_cost(t.cost, q.cols(), in.cost, q.dtype, q.device());
+  Sinkhorn solved = sinkhorn(c.cost, c.student, c.teacher, t.solver);
+  return {solved.value, {solved}};
 }
 
 // `f` on the rows that count; the others get the loss 0.
@@ -247,7 +233,7 @@ const std::vector<TransportInfo>& transport_losses() {
       {kUnbalanced, "... + rho KL(P 1 | a) + rho KL(P^T 1 | b)",
        "eps=0.1 iters=20 tol=0 value=sharp gradient=unrolled rho=1"},
       {kSample, "transport of each q to its p over the classes",
-       "cost=zero_one eps=0.1 iters=20 value=sharp gradient=unrolled", true, 1},
+       "cost=zero_one eps=0.1 iters=20 value=sharp gradient=unrolled top=0", true, 1},
       {kSamplePublished, "0.001 |q - p|_1", "", true, 1},
       {kUld, "sum |q_(r) - p_(r)| of sorted probabilities", "", true, 1},
   };

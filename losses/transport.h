@@ -2,12 +2,10 @@
 // batch (SinKD, batch-wise) or over the classes of each row. p = softmax(teacher / T), q =
 // softmax(student / T).
 #pragma once
+#include "losses/coarse.h"
 #include "losses/sinkhorn.h"
 
 namespace retort {
-
-/// Ground cost between classes i and j: 1 where they differ, |i - j|, or a matrix that is given.
-enum class ClassCost { zero_one, abs, matrix };
 
 /// A parsed loss with its parameters. Which of them a loss has, and its defaults, stands in the
 /// registry.
@@ -16,6 +14,7 @@ struct Transport {
   double temperature = 2, scale = 1;
   SinkhornOptions solver;
   ClassCost cost = ClassCost::zero_one;
+  int top = 0;  ///< sinkhorn_sample: so many likeliest classes of each side and a bucket; 0: all
 };
 
 /// Registered losses: name, formula in one line, its parameters with their defaults as

@@ -1,4 +1,5 @@
 // Transport losses: reference values, what holds of each, memory, refusals.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -296,6 +297,28 @@ TEST_CASE("losses of rows: what they are made of") {
     }
     CHECK(line.loss[row] == Approx(between).epsilon(1e-3));
   }
+  // The likeliest classes of both: with all of them nothing is left out, with few the rest is one.
+  Parameters all{"cost=abs"}, most{"cost=abs", "top=6"}, few{"eps=0.002", "iters=3000", "top=2"};
+  CHECK(distance(compute("sinkhorn_sample", most, t, s).loss,
+                 compute("sinkhorn_sample", all, t, s).loss) < 1e-14);
+  CHECK(distance(compute("sinkhorn_sample", most, t, s).grad,
+                 compute("sinkhorn_sample", all, t, s).grad) < 1e-14);
+  Numbers merged = compute("sinkhorn_sample", few, t, s).loss;
+  for (size_t row = 0; row < 3; row++) {
+    std::vector<size_t> order{0, 1, 2, 3, 4, 5}, kept;
+    for (const Numbers* x : {&q, &p}) {
+      std::sort(order.begin(), order.end(),
+                [&](size_t a, size_t b) { return (*x)[row * 6 + a] > (*x)[row * 6 + b]; });
+      kept.insert(kept.end(), order.begin(), order.begin() + 2);
+    }
+    double distance = 0, rest = 0;
+    for (size_t v = 0; v < 6; v++) {
+      double d = q[row * 6 + v] - p[row * 6 + v];
+      bool inside = std::find(kept.begin(), kept.end(), v) != kept.end();
+      (inside ? distance : rest) += inside ? std::abs(d) / 2 : d / 2;
+    }
+    CHECK(merged[row] == Approx(distance + std::abs(rest)).epsilon(2e-3));
+  }
   // uld sees no names: any order of the classes, zeros behind, other vocabularies.
   Tensor turned = concat(
       {slice(t, 1, 4, 2), Tensor::full({3, 2}, -INFINITY, Dtype::f64), slice(t, 1, 0, 4)}, 1);
@@ -372,6 +395,8 @@ TEST_CASE("transport: what is refused") {
   fails("sinkhorn:unit", {"eps"}, "no parameter \"eps\"");
   fails("uld", {"eps=1"}, "it takes none");
   fails("sinkhorn_sample", {"cost=l3"}, "cost: no \"l3\"; there are zero_one, abs, matrix");
+  fails("sinkhorn_sample", {"top=-1"}, "top must not be negative");
+  fails("sinkhorn_sample", {"cost=matrix", "top=2"}, "cost matrix: expected");
   fails("sinkhorn_sample", {"cost=matrix"}, "cost matrix: expected a tensor (4, 4)");
   fails("sinkhorn:unit", {"gradient=envelope"}, "is not that of value sharp");
   fails("sinkhorn:published", {"gradient=envelope"}, "is not that of value sharp");
