@@ -55,18 +55,22 @@ struct SortedDistance {
     size_t o = size_t(row) * size_t(n);
     const T *x = student + o, *y = teacher + o;
     T k = this->k, mx = x[0], my = y[0];
-    auto z = team.sums(
+    // Sums without the first: 1 / (1 + r) of two rows that are nearly all in it differ by them.
+    auto rest = team.sums(
         n,
-        [&](int, T a, T b) {
-          return Pair<T>{exp_((a - mx) * k), exp_((b - my) * k)};
+        [&](int i, T a, T b) {
+          return Pair<T>{i ? exp_((a - mx) * k) : T(0), i ? exp_((b - my) * k) : T(0)};
         },
         x, y);
-    T sx = 1 / z.a, sy = 1 / z.b, *g = slope + size_t(row) * size_t(columns);
+    // mx - mx is NaN where the first is infinite.
+    T sx = 1 / (1 + (mx - mx) + rest.a), sy = 1 / (1 + (my - my) + rest.b);
+    T first = (rest.b - rest.a) * sx * sy;
+    T* g = slope + size_t(row) * size_t(columns);
     int columns = this->columns;
     T l = team.sum(
         n,
-        [&](int, T a, T b, int id) {
-          T d = exp_((a - mx) * k) * sx - exp_((b - my) * k) * sy;
+        [&](int i, T a, T b, int id) {
+          T d = i ? exp_((a - mx) * k) * sx - exp_((b - my) * k) * sy : first;
           if (id < columns) g[id] = T(d > 0) - T(d < 0);
           return abs_(d);
         },

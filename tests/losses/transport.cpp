@@ -1,61 +1,25 @@
-// Transport losses: reference values, what holds of each, memory, refusals.
-#include <algorithm>
-#include <catch2/catch.hpp>
-#include <cmath>
-#include <nlohmann/json.hpp>
-#include <numeric>
+// Transport losses: reference values, what holds of each, refusals.
+#include "tests/losses/transport.h"
 
-#include "engine/gradcheck.h"
+#include <algorithm>
+
 #include "engine/safetensors.h"
 #include "losses/divergence.h"
-#include "losses/transport.h"
 #include "tests/devices.h"
 
 using namespace retort;
 
 namespace {
 
-using Numbers = std::vector<double>;
-using Parameters = std::vector<std::string>;
-
-struct Computed {
-  Numbers loss, grad;
-  TransportLoss all;
-};
-Computed compute(const std::string& name, const Parameters& parameters, const Tensor& teacher,
-                 const Tensor& student, Dtype dtype = Dtype::f64, const Tensor& mask = {},
-                 Device device = Device::cpu) {
-  Tensor s = parameter(student.to(dtype).to(device));
-  TransportInputs in;
-  in.teacher = teacher.to(dtype).to(device), in.student = s;
-  if (mask.defined()) in.mask = mask.to(device);
-  TransportLoss loss = transport(parse_transport(name, parameters), in);
-  backward(sum(loss.loss));
-  return {loss.loss.values(), grad(s).values(), loss};
-}
-double norm(const Numbers& x) {
-  return std::sqrt(std::inner_product(x.begin(), x.end(), x.begin(), 0.));
-}
-double distance(Numbers x, const Numbers& y) {
-  REQUIRE(x.size() == y.size());
-  for (size_t i = 0; i < x.size(); i++) x[i] -= y[i];
-  return norm(x);
-}
-void check_finite(const Computed& c) {
-  for (double x : c.loss) CHECK(std::isfinite(x));
-  for (double x : c.grad) CHECK(std::isfinite(x));
-}
-
 // The loss and parameters that a name of the reference file stands for: "sharp:0.02:400".
 std::pair<std::string, Parameters> loss_of(const std::string& name) {
   if (name == "published") return {"sinkhorn:published", {"scale=1"}};
   if (name == "debiased") return {"sinkhorn_debiased", {"iters=7"}};
   if (name == "uld") return {"uld", {}};
-  if (size_t dot = name.find('.'); dot != std::string::npos && name[0] != 'r' && name[1] != 'h') {
-    std::string value = "value=" + name.substr(dot + 1);
-    if (name[0] == 'u') return {"sinkhorn_unbalanced", {"rho=0.5", "iters=7", value}};
-    return {"sinkhorn_sample", {"cost=abs", "iters=7", value}};
-  }
+  std::string value = "value=" + name.substr(name.find('.') + 1);
+  if (name.starts_with("unbalanced."))
+    return {"sinkhorn_unbalanced", {"rho=0.5", "iters=7", value}};
+  if (name.starts_with("sample.")) return {"sinkhorn_sample", {"cost=abs", "iters=7", value}};
   size_t a = name.find(':'), b = name.find(':', a + 1);
   return {"sinkhorn:unit",
           {"value=" + name.substr(0, a), "eps=" + name.substr(a + 1, b - a - 1),
@@ -111,108 +75,6 @@ TEST_CASE("transport of longer rows, on every device", "[cuda][small]") {
   }
 }
 
-TEST_CASE("unrolled, envelope and implicit gradients meet where the marginals are right") {
-  Tensor t = random_tensor({6, 9}, 2, 2), s = random_tensor({6, 9}, 1, 2);
-  for (const char* value : {"value=sharp", "value=regularised"}) {
-    auto grad_at = [&](const std::string& gradient, const char* iters) {
-      return compute("sinkhorn:unit", {value, "gradient=" + gradient, iters}, t, s);
-    };
-    bool sharp = std::string(value) == "value=sharp";
-    Computed exact = grad_at("unrolled", "iters=2000");
-    CHECK(report(exact.all.solved[0]).row_error < 1e-10);
-    CHECK(std::abs(report(exact.all.solved[0]).gap) < 1e-10);
-    for (const char* gradient : {"implicit", "envelope"}) {
-      if (sharp && std::string(gradient) == "envelope") continue;
-      CHECK(distance(grad_at(gradient, "iters=2000").grad, exact.grad) < 1e-9 * norm(exact.grad));
-      // Elsewhere they are not the derivative of what the iterations give, but not far from it.
-      Parameters early{value, "iters=3", "eps=0.05"}, other = early;
-      other.push_back(std::string("gradient=") + gradient);
-      Computed unrolled = compute("sinkhorn:unit", early, t, s);
-      double off =
-          distance(compute("sinkhorn:unit", other, t, s).grad, unrolled.grad) / norm(unrolled.grad);
-      WARN(value << ", 3 iterations, marginal error " << report(unrolled.all.solved[0]).row_error
-                 << ": " << gradient << " is " << off << " of the norm from unrolled");
-      CHECK((off > 1e-6 && off < 1));
-    }
-  }
-}
-
-TEST_CASE("the order of the teacher's rows is nothing to a batch-wise loss") {
-  Tensor t = random_tensor({8, 11}, 2, 2), s = random_tensor({8, 11}, 1, 2);
-  Tensor turned = concat({slice(t, 0, 3, 5), slice(t, 0, 0, 3)}, 0);
-  for (const char* name :
-       {"sinkhorn:published", "sinkhorn:unit", "sinkhorn_debiased", "sinkhorn_unbalanced"}) {
-    Computed a = compute(name, {}, t, s), b = compute(name, {}, turned, s);
-    INFO(name);
-    CHECK(std::abs(a.loss[0] - b.loss[0]) < 1e-12);
-    CHECK(distance(a.grad, b.grad) < 1e-12);
-  }
-}
-
-TEST_CASE("with eps towards 0 the loss is the best assignment's cost") {
-  const int B = 5, V = 7;
-  Tensor t = random_tensor({B, V}, 2, 3), s = random_tensor({B, V}, 1, 3);
-  Numbers p = softmax(scale(t, 0.5)).values(), q = softmax(scale(s, 0.5)).values();
-  auto cost = [&](int i, int j) {
-    double c = 0;
-    for (int v = 0; v < V; v++) c += std::abs(q[size_t(i * V + v)] - p[size_t(j * V + v)]);
-    return c;
-  };
-  std::vector<int> order(B);
-  std::iota(order.begin(), order.end(), 0);
-  double best = INFINITY;
-  do {
-    double c = 0;
-    for (int i = 0; i < B; i++) c += cost(i, order[size_t(i)]) / B;
-    best = std::min(best, c);
-  } while (std::next_permutation(order.begin(), order.end()));
-  double before = INFINITY;
-  for (const char* eps : {"eps=0.1", "eps=0.01", "eps=0.001"})
-    for (const char* value : {"value=sharp", "value=regularised"}) {
-      double loss = compute("sinkhorn:unit", {eps, value, "iters=5000"}, t, s).loss[0];
-      if (std::string(value) == "value=sharp") {
-        CHECK(loss - best < before);
-        before = loss - best;
-      }
-      CHECK(loss > best - 1e-9);
-      CHECK((std::string(eps) != "eps=0.001" || loss < best + 0.001 * std::log(B) + 1e-4));
-    }
-  CHECK(before < 1e-4);
-}
-
-TEST_CASE("debiased: equal sides have loss and gradient 0; others have a positive loss") {
-  Tensor t = random_tensor({7, 9}, 2, 2), s = random_tensor({7, 9}, 1, 2);
-  for (const char* gradient : {"gradient=unrolled", "gradient=envelope", "gradient=implicit"}) {
-    Parameters converged{"tol=1e-12", gradient};
-    Computed same = compute("sinkhorn_debiased", converged, t, t);
-    CHECK(std::abs(same.loss[0]) < 1e-8);
-    CHECK(norm(same.grad) < 1e-8);
-    CHECK(compute("sinkhorn_debiased", converged, t, s).loss[0] > 0.1);
-    // What is taken off: the plain loss of equal sides is not 0, and pulls the student inwards.
-    Computed plain = compute("sinkhorn:unit", {"value=regularised", "tol=1e-12", gradient}, t, t);
-    CHECK(plain.loss[0] > 0.01);
-    CHECK(norm(plain.grad) > 1e-5);
-  }
-}
-
-TEST_CASE("the published plan's columns are 1 to a few units in the last place", "[cuda]") {
-  for (Device device : devices())
-    for (auto [dtype, unit] : {std::pair{Dtype::f64, 0x1p-52}, {Dtype::f32, 0x1p-23}}) {
-      Tensor t = random_tensor({16, 20}, 2, 3), s = random_tensor({16, 20}, 1, 3);
-      Sinkhorn solved = compute("sinkhorn:published", {}, t, s, dtype, {}, device).all.solved[0];
-      Numbers p = plan(solved).values();
-      double worst_row = 0;
-      for (size_t j = 0; j < 16; j++) {
-        double column = 0, row = 0;
-        for (size_t i = 0; i < 16; i++) column += p[i * 16 + j], row += p[j * 16 + i];
-        CHECK(std::abs(column - 1) <= 4 * unit);
-        worst_row = std::max(worst_row, std::abs(row - 1));
-      }
-      CHECK(worst_row > 1e-3);  // 20 iterations do not converge, so the order matters
-      CHECK(report(solved).row_error > 1e-3);
-    }
-}
-
 TEST_CASE("one row, equal rows and ties") {
   for (Dtype dtype : {Dtype::f64, Dtype::f32})
     for (const char* eps : {"eps=0.1", "eps=0.001"}) {
@@ -235,6 +97,41 @@ TEST_CASE("one row, equal rows and ties") {
       // Students all equal, teachers not: every plan costs the same.
       check_finite(compute("sinkhorn:unit", {eps}, random_tensor({4, 5}, 3), contiguous(same)));
     }
+}
+
+// At T = 0.05 almost all of a row is on one token. What float32 has lost by then is in the
+// distances themselves, not in the differences of slopes that the gradient is made of.
+TEST_CASE("float32 gradients of saturated rows are right where distances decide") {
+  for (const char* name : {"sinkhorn:published", "sinkhorn:unit", "sinkhorn_debiased",
+                           "sinkhorn_unbalanced", "uld", "sinkhorn_sample:published"}) {
+    double worst = 0;
+    int checked = 0;
+    for (uint64_t seed = 0; seed < 30; seed++) {
+      const int B = 8, V = 53;
+      Tensor t = random_tensor({B, V}, 21 + seed).to(Dtype::f32),
+             s = random_tensor({B, V}, 122 + seed).to(Dtype::f32);
+      auto at_low = [&](Dtype dtype) {
+        Transport low = parse_transport(name);
+        low.temperature = 0.05;
+        TransportInputs in;
+        in.teacher = t.to(dtype), in.student = parameter(s.to(dtype));
+        backward(sum(transport(low, in).loss));
+        return grad(in.student).values();
+      };
+      Numbers single = at_low(Dtype::f32), exact = at_low(Dtype::f64);
+      for (int row = 0; row < B; row++) {
+        auto of_row = [&](const Numbers& x) {
+          return Numbers(x.begin() + row * V, x.begin() + (row + 1) * V);
+        };
+        if (norm(of_row(exact)) < 1e-8) continue;
+        checked++;
+        worst = std::max(worst, distance(of_row(single), of_row(exact)) / norm(of_row(exact)));
+      }
+    }
+    INFO(name);
+    CHECK(checked > 30);
+    CHECK(worst < 1e-2);
+  }
 }
 
 TEST_CASE("small eps and bfloat16 stay finite, and near float64") {
@@ -325,57 +222,6 @@ TEST_CASE("losses of rows: what they are made of") {
   CHECK(norm(compute("uld", {}, turned, t).loss) < 1e-14);
   CHECK(distance(compute("uld", {}, turned, s).loss, compute("uld", {}, t, s).loss) < 1e-14);
   CHECK(distance(compute("uld", {}, turned, s).grad, compute("uld", {}, t, s).grad) < 1e-14);
-}
-
-TEST_CASE("solver: tolerance, eps scaling, warm start, gap") {
-  Tensor cost = parameter(random_tensor({1, 12, 12}, 4, 0.2)),
-         w = Tensor::full({1, 12}, -std::log(12.0), Dtype::f64);
-  SinkhornOptions o;
-  o.eps = 0.05;
-  Sinkhorn plain = sinkhorn(cost, w, w, o);
-  o.eps_start = 4;
-  Sinkhorn scaled = sinkhorn(cost, w, w, o);
-  CHECK(report(scaled).row_error < report(plain).row_error);
-  o.eps_start = 0, o.start = plain.g;
-  CHECK(report(sinkhorn(cost, w, w, o)).row_error < report(plain).row_error);
-  o.iters = 40, o.start = {};
-  Sinkhorn longer = sinkhorn(cost, w, w, o);
-  o.iters = 20, o.start = plain.g;
-  CHECK(sinkhorn(cost, w, w, o).value.item() == Approx(longer.value.item()).epsilon(1e-12));
-  o.start = {}, o.iters = 100000, o.tol = 1e-9;
-  Sinkhorn good = sinkhorn(cost, w, w, o);
-  SinkhornReport r = report(good);
-  CHECK((r.iterations > 20 && r.iterations < 100000));
-  CHECK(r.row_error <= 1e-9);
-  CHECK(r.column_error < 1e-12);
-  CHECK(std::abs(r.gap) < 1e-8);
-  o.rho = 0.7;  // an unbalanced plan is always feasible: the gap is never negative
-  Sinkhorn loose = sinkhorn(cost, w, w, o);
-  CHECK(std::abs(report(loose).gap) < 1e-8);
-  o.tol = 0, o.iters = 2;
-  CHECK(report(sinkhorn(cost, w, w, o)).gap > 1e-6);
-  o.value = TransportValue::regularised;
-  o.iters = 500;
-  // Unbalanced weights towards balanced ones.
-  o.rho = 1e6;
-  double near = sinkhorn(cost, w, w, o).value.item();
-  o.rho = INFINITY;
-  CHECK(near == Approx(sinkhorn(cost, w, w, o).value.item()).epsilon(1e-4));
-}
-
-TEST_CASE("a batch-wise loss of 256 x 32,000 needs 1.5 times its inputs and gradient at most") {
-  const int B = 256, V = 32000;
-  TransportInputs in;
-  in.teacher = dropout(Tensor::full({B, V}, 1, Dtype::f32), 0.5, {1});
-  in.student = parameter(dropout(Tensor::full({B, V}, 1, Dtype::f32), 0.5, {2}));
-  grad(in.student);
-  empty_cache(Device::cpu);
-  reset_peak_memory(Device::cpu);
-  backward(transport(parse_transport("sinkhorn:published"), in).loss);
-  double peak = double(memory_stats(Device::cpu).peak), tensors = 3.0 * B * V * sizeof(float);
-  INFO(peak / tensors);
-  CHECK(peak < 1.5 * tensors);
-  CHECK(sum(mul(grad(in.student), grad(in.student))).item() > 0);
 }
 
 TEST_CASE("transport: what is refused") {
