@@ -432,6 +432,16 @@ TEST_CASE("retort loss writes loss and gradient in the type asked for") {
   INFO(r.text);
   CHECK(r.status == 0);
   CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 1 + 4 * 3);
+  // Distributions, not logits: a class without mass costs nothing but its share.
+  save_safetensors(in, {{"teacher", Tensor::from({1, 0, 0.5, 0.5}, {2, 2}, Dtype::f64)},
+                        {"student", Tensor::from({0.5, 0.5, 1, 0}, {2, 2}, Dtype::f64)}});
+  r = run("sinkhorn --probabilities --eps 0.01 --iters 20 --json --in " + in);
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  CHECK(nlohmann::json::parse(r.text)[0]["sharp"].get<double>() < 1e-6);
+  save_safetensors(in, {{"teacher", t}, {"student", s}});
+  CHECK(run("sinkhorn --probabilities --in " + in).text.find("row 0 adds up to 6, not 1") !=
+        std::string::npos);
   Tensor one = Tensor::zeros({2, 1});
   save_safetensors(in, {{"teacher", one}, {"student", one}});
   r = run("loss --name sinkhorn:unit --in " + in + " --out " + out);

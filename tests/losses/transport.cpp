@@ -177,6 +177,21 @@ TEST_CASE("masked rows leave the batch, whatever they hold") {
   }
 }
 
+TEST_CASE("an earlier batch's potentials are a start; another batch's size is refused") {
+  Tensor t = random_tensor({6, 5}, 2, 2), s = random_tensor({6, 5}, 1, 2);
+  TransportInputs in;
+  in.teacher = t, in.student = s;
+  Transport few = parse_transport("sinkhorn:unit", {"iters=5"});
+  TransportLoss first = transport(few, in);
+  in.start = first.solved[0].g;
+  TransportLoss second = transport(few, in);
+  CHECK(second.loss.item() ==
+        Approx(compute("sinkhorn:unit", {"iters=10"}, t, s).loss[0]).epsilon(1e-12));
+  CHECK(std::abs(second.loss.item() - first.loss.item()) > 1e-6);
+  in.mask = Tensor::from(std::vector<int>{1, 1, 1, 1, 1, 0}, {6});
+  CHECK_THROWS_WITH(transport(few, in), Catch::Contains("start potentials of shape (1, 5)"));
+}
+
 TEST_CASE("losses of rows: what they are made of") {
   Tensor t = random_tensor({3, 6}, 2, 2), s = random_tensor({3, 6}, 1, 2);
   Computed tvd{divergence({"tvd"}, t, s).values(), {}, {}};
