@@ -182,31 +182,15 @@ double largest(const Adjoint& d) {
   return m;
 }
 
-// A constant moved from g to f changes no plan: derivatives along it are rounding, which would not
-// fade.
-void drop_shift(const Problem& p, Adjoint& d) {
-  auto total = [](const Tensor& x) { return reshape(sum(x, 1), {-1, 1}); };
-  auto share = [&](const Tensor& log_w) { return exp(log_w) / total(exp(log_w)); };
-  Tensor excess = total(d.g) - total(d.f);
-  if (p.o.symmetric) {
-    d.f = d.f + share(p.rows.own) * scale(excess, 0.5);
-    d.g = d.g - share(p.columns.own) * scale(excess, 0.5);
-  } else {
-    d.g = d.g - share(p.columns.own) * excess;
-  }
-}
-
 // (I - J^T)^-1 of what is left, J the derivative of an iteration at its fixed point, as the sum of
 // its powers: the linear system of the implicit function theorem, by block Gauss-Seidel sweeps. Of
 // one more iteration the weights add up to 1, so the sweeps fade even where `end` is not fixed yet.
 void solve_backward(const Problem& p, const Step& end, Adjoint& d) {
   Step next = iterate(p, end, p.o.eps);
-  double limit = (d.f.dtype == Dtype::f64 ? 1e-15 : 1e-7) * largest(d);
+  double limit = (d.f.dtype == Dtype::f64 ? 1e-14 : 1e-6) * largest(d);
   for (int sweep = 0; sweep < kMostSweeps; sweep++) {
     iterate_backward(p, end, next, d);
-    if (sweep % 8 != 7) continue;
-    if (std::isinf(p.o.rho)) drop_shift(p, d);
-    if (!(largest(d) > limit)) return;
+    if (sweep % 8 == 7 && !(largest(d) > limit)) return;
   }
 }
 

@@ -106,6 +106,13 @@ TEST_CASE("the published plan's columns are 1 to a few units in the last place",
         worst_row = std::max(worst_row, std::abs(row - 1));
       }
       CHECK(worst_row > 1e-3);  // 20 iterations do not converge, so the order matters
+      // It is the plan of the value and of the reported marginals.
+      Numbers c = solved.cost.values(), ratio = solved.row_ratio.values();
+      CHECK(std::inner_product(p.begin(), p.end(), c.begin(), 0.0) ==
+            Approx(solved.value.item()).epsilon(100 * unit));
+      for (size_t i = 0; i < 16; i++)
+        CHECK(std::accumulate(&p[i * 16], &p[i * 16] + 16, 0.0) ==
+              Approx(std::exp(ratio[i])).epsilon(300 * unit));
       CHECK(report(solved).row_error > 1e-3);
     }
 }

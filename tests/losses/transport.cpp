@@ -134,6 +134,28 @@ TEST_CASE("float32 gradients of saturated rows are right where distances decide"
   }
 }
 
+TEST_CASE("where probabilities are tied, the slope of their distance is 0") {
+  double ln2 = std::log(2.0);  // q = 1/4 each; p = 1/2, 0, 1/4, 1/4
+  Tensor s = Tensor::from({0, 0, 0, 0}, {1, 4}, Dtype::f64),
+         t = Tensor::from({ln2, -INFINITY, 0, 0}, {1, 4}, Dtype::f64);
+  Transport b = parse_transport("sinkhorn:published", {"scale=1"});
+  b.temperature = 1;
+  for (const Transport& loss :
+       {b, parse_transport("uld"), parse_transport("sinkhorn_sample:published")}) {
+    TransportInputs in;
+    in.teacher = t, in.student = parameter(s);
+    Tensor value = transport(loss, in).loss;
+    backward(value);
+    double scale = loss.name == "sinkhorn_sample:published" ? 0.001 : 1;
+    INFO(loss.name);
+    CHECK(value.item() == Approx(0.5 * scale));
+    // q (sign - mean sign), the signs being -1, 1, 0, 0; uld sorts equal ones by their place.
+    Numbers signs = loss.name == "uld" ? Numbers{-1, 0, 0, 1} : Numbers{-1, 1, 0, 0};
+    Numbers g = grad(in.student).values();
+    for (size_t v = 0; v < 4; v++) CHECK(g[v] == Approx(signs[v] * 0.25 * scale).margin(1e-15));
+  }
+}
+
 TEST_CASE("small eps and bfloat16 stay finite, and near float64") {
   Tensor t = random_tensor({9, 33}, 2, 3).to(Dtype::bf16),
          s = random_tensor({9, 33}, 1, 3).to(Dtype::bf16);
