@@ -1,14 +1,18 @@
-// retort loss: one divergence over rows of logits in a file, with its gradient.
+// retort loss: one loss over rows of logits in a file, with its gradient.
 #include <fmt/core.h>
 
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 
 #include "distill/commands.h"
+#include "distill/logits.h"
 #include "engine/safetensors.h"
 #include "losses/divergence.h"
+#include "losses/transport.h"
 
 namespace retort {
 namespace {
@@ -16,7 +20,7 @@ namespace {
 struct Arguments {
   std::string name, dtype = "f32", device = "cpu", in, out, zero = "error";
   std::vector<std::string> params;
-  double temperature = 1;
+  std::optional<double> temperature;
 };
 
 double number(const std::string& what, const std::string& text) {
@@ -46,25 +50,6 @@ DivergenceName name_of(const Arguments& a) {
   return d;
 }
 
-Tensor logits(const TensorFile& file, const std::string& path, const char* name, Dtype dtype,
-              Device device) {
-  auto found = file.tensors.find(name);
-  if (found == file.tensors.end())
-    throw std::runtime_error(path + ": has no tensor \"" + name + "\"");
-  if (found->second.rank() != 2 || found->second.dtype == Dtype::i32)
-    throw std::runtime_error(
-        path + ": tensor " + name + " must be F32 or F64 of shape (N, V), it is " +
-        retort::name_of(found->second.dtype) + " " + text(found->second.shape));
-  // Beyond this, differences of logits leave float32; -inf says that a token cannot occur.
-  std::vector<double> x = found->second.values();
-  for (size_t i = 0; i < x.size(); i++)
-    if (std::isfinite(x[i]) && std::abs(x[i]) > 1e25)
-      throw std::runtime_error(fmt::format(
-          "{}: tensor {}: row {}, token {}: logit {} is out of range (1e25); -inf excludes a token",
-          path, name, i / size_t(found->second.cols()), i % size_t(found->second.cols()), x[i]));
-  return Tensor::from(x, found->second.shape, dtype, device);
-}
-
 Tensor mask_of(const TensorFile& file, const std::string& path, int rows, Device device) {
   auto found = file.tensors.find("mask");
   if (found == file.tensors.end()) return {};
@@ -75,19 +60,18 @@ Tensor mask_of(const TensorFile& file, const std::string& path, int rows, Device
   return Tensor::from(found->second.ints(), {rows}, device);
 }
 
-void compute(const Arguments& a) {
-  std::error_code none;
-  if (std::filesystem::equivalent(a.in, a.out, none))
-    throw std::runtime_error(a.out + ": is the input; name another file for --out");
-  DivergenceName name = name_of(a);
-  Device device = available_device(a.device);
-  TensorFile file = load_safetensors(a.in);
-  Dtype dtype = a.dtype == "f64" ? Dtype::f64 : Dtype::f32;
-  Tensor teacher = logits(file, a.in, "teacher", dtype, device),
-         student = parameter(logits(file, a.in, "student", dtype, device));
+using Metadata = std::map<std::string, std::string>;
+
+struct Loss {
+  Tensor value;
+  Metadata notes;
+};
+
+Loss divergence_of(const Arguments& a, const DivergenceName& name, const Tensor& teacher,
+                   const Tensor& student, const Tensor& mask) {
   DivergenceOptions o;
-  o.temperature = a.temperature;
-  o.mask = mask_of(file, a.in, student.dim(0), device);
+  o.temperature = a.temperature.value_or(1);
+  o.mask = mask;
   if (a.zero == "ignore") {
     o.zero = ZeroPolicy::ignore;
   } else if (a.zero.rfind("floor:", 0) == 0) {
@@ -98,15 +82,62 @@ void compute(const Arguments& a) {
   } else if (a.zero != "error") {
     throw std::runtime_error("--zero " + a.zero + ": expected error, floor:-30 or ignore");
   }
-  Tensor loss;
+  return {divergence(name, teacher, student, o), {}};
+}
+
+// With what the solver found: printed, and beside the numbers in the file.
+Loss transport_of(const Transport& t, const TransportInputs& in) {
+  TransportLoss loss = transport(t, in);
+  Loss out{loss.loss, {}};
+  if (loss.solved.empty()) return out;
+  SinkhornReport r = report(loss.solved[0]);
+  fmt::print("{}: {} iterations, marginal errors {:.1e} (rows) {:.1e} (columns), gap {:.1e}\n",
+             t.name, r.iterations, r.row_error, r.column_error, r.gap);
+  out.notes = {{"iterations", fmt::format("{}", r.iterations)},
+               {"row_error", fmt::format("{}", r.row_error)},
+               {"column_error", fmt::format("{}", r.column_error)},
+               {"gap", fmt::format("{}", r.gap)}};
+  return out;
+}
+
+void compute(const Arguments& a) {
+  std::error_code none;
+  if (std::filesystem::equivalent(a.in, a.out, none))
+    throw std::runtime_error(a.out + ": is the input; name another file for --out");
+  std::optional<Transport> t;
+  DivergenceName name;
+  if (is_transport(a.name))
+    t = parse_transport(a.name, a.params);
+  else
+    name = name_of(a);
+  if (t && a.zero != "error")
+    throw std::runtime_error("--zero: " + a.name + " divides by no probability");
+  if (t && a.temperature) t->temperature = *a.temperature;
+  Device device = available_device(a.device);
+  TensorFile file = load_safetensors(a.in);
+  Dtype dtype = a.dtype == "f64" ? Dtype::f64 : Dtype::f32;
+  Tensor teacher = logits_in(file, a.in, "teacher", dtype, device),
+         student = parameter(logits_in(file, a.in, "student", dtype, device));
+  Tensor mask = mask_of(file, a.in, student.dim(0), device), cost;
+  if (t && t->cost == ClassCost::matrix) cost = logits_in(file, a.in, "cost", dtype, device);
+  Loss loss;
   try {
-    loss = divergence(name, teacher, student, o);
-    if (loss.size()) backward(sum(loss));
+    if (t) {
+      TransportInputs in;
+      in.teacher = teacher, in.student = student, in.mask = mask;
+      in.cost = cost;
+      loss = transport_of(*t, in);
+    } else {
+      loss = divergence_of(a, name, teacher, student, mask);
+    }
+    if (loss.value.node && loss.value.size()) backward(sum(loss.value));
   } catch (const std::exception& e) {
     throw std::runtime_error(a.in + ": " + e.what());
   }
-  save_safetensors(a.out, {{"loss", loss.detach()}, {"grad", grad(student)}},
-                   {{"loss", a.name}, {"temperature", fmt::format("{}", a.temperature)}});
+  Metadata notes = loss.notes;
+  notes["loss"] = a.name;
+  notes["temperature"] = fmt::format("{}", t ? t->temperature : a.temperature.value_or(1));
+  save_safetensors(a.out, {{"loss", loss.value.detach()}, {"grad", grad(student)}}, notes);
 }
 
 }  // namespace
@@ -114,25 +145,33 @@ void compute(const Arguments& a) {
 void add_loss_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c =
-      app.add_subcommand("loss", "A divergence of teacher and student logits, with its gradient");
+      app.add_subcommand("loss", "A loss between teacher and student logits, with its gradient");
   std::string names;
   for (const DivergenceInfo& d : divergences())
     names += fmt::format("\n  {:18} {}", d.name + (d.parameter.empty() ? "" : ":" + d.parameter),
                          d.formula);
+  for (const TransportInfo& t : transport_losses())
+    names += fmt::format("\n  {:25} {}{}", t.name, t.formula,
+                         t.parameters.empty() ? "" : "\n" + std::string(28, ' ') + t.parameters);
   c->add_option("--name", a->name, "Which one; p teacher, q student, at the temperature:" + names)
       ->required();
-  c->add_option("--param", a->params, "The parameter by name: beta=0.15")->type_name("KEY=VALUE");
-  c->add_option("--temperature", a->temperature, "Both logits are divided by it; no T^2 is applied")
-      ->capture_default_str();
+  c->add_option("--param", a->params, "A parameter by name: beta=0.15; sinkhorn takes several")
+      ->type_name("KEY=VALUE");
+  c->add_option(
+      "--temperature", a->temperature,
+      "Both logits are divided by it; no T^2 is applied. Default: 1; of losses of a batch "
+      "2");
   c->add_option("--dtype", a->dtype, "What is computed in")
       ->check(CLI::IsMember({"f32", "f64"}))
       ->capture_default_str();
   add_device_option(*c, a->device, "What computes")->capture_default_str();
-  c->add_option("--in", a->in,
-                "safetensors: teacher and student [N,V], mask [N] (optional; non-zero = kept)")
+  c->add_option(
+       "--in", a->in,
+       "safetensors: teacher and student [N,V], mask [N] (optional; non-zero = kept), cost "
+       "[V,V] where it is a parameter")
       ->required();
   c->add_option("--out", a->out,
-                "safetensors: loss [N] and grad [N,V] of the sum of the row losses")
+                "safetensors: loss [N] (of the batch: [1]) and grad [N,V] of its sum")
       ->required();
   c->add_option(
        "--zero", a->zero,

@@ -18,6 +18,7 @@ void add_loss_command(CLI::App& app);
 void add_gradcheck_command(CLI::App& app);
 void add_exact_command(CLI::App& app);
 void add_modes_command(CLI::App& app);
+void add_sinkhorn_command(CLI::App& app);
 
 /// The recipe file, key=value overrides and the device, which every recipe command takes.
 struct RecipeArguments {

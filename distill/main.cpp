@@ -65,6 +65,7 @@ int main(int argc, char** argv) {
   retort::add_gradcheck_command(app);
   retort::add_exact_command(app);
   retort::add_modes_command(app);
+  retort::add_sinkhorn_command(app);
   if (is_unknown_command(app, argc, argv)) return 2;
   try {
     app.parse(argc, argv);

@@ -8,11 +8,14 @@
 #include "losses/cross_entropy.h"
 #include "losses/divergence.h"
 #include "losses/hidden.h"
+#include "losses/transport.h"
 
 namespace retort {
 
 std::vector<GradCase> loss_cases(const std::string& name) {
   std::vector<GradCase> cases;
+  if (name == "sinkhorn" || name == "pairwise_cost" || is_transport(name))
+    return transport_cases(name);
   if (name == "ce") {
     for (double smoothing : {0.0, 0.1})
       for (int v : {2, 33, 1003})
@@ -101,7 +104,8 @@ std::vector<GradCase> loss_cases(const std::string& name) {
 }
 
 std::vector<GradCase> loss_cases() {
-  std::vector<std::string> names{"ce", "hidden", "coarsen"};
+  std::vector<std::string> names{"ce", "hidden", "coarsen", "pairwise_cost", "sinkhorn"};
+  for (const TransportInfo& t : transport_losses()) names.push_back(t.name);
   for (const DivergenceInfo& d : divergences()) {
     if (d.parameter.empty())
       names.push_back(d.name);

@@ -62,6 +62,17 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("distill " + toml + " --student teacher", "no student");
   fails("loss --name kl --zero floor:5 --in " + toml + " --out o", "toml");
   fails("gradcheck --loss nope", "no divergence \"nope\"");
+  for (auto [what, says] : std::vector<std::pair<const char*, const char*>>{
+           {"sinkhorn:unit --param eps=0", "eps must be positive, got 0"},
+           {"sinkhorn:unit --param iters=0", "iters must be at least 1, got 0"},
+           {"sinkhorn:unit --param rho=1", "no parameter \"rho=1\"; it takes"},
+           {"sinkhorn:unit --param gradient=envelope", "is not that of value sharp"},
+           {"sinkhorn:unit --zero ignore", "divides by no probability"},
+           {"sinkhorn:uni", "did you mean \"sinkhorn:unit\""},
+           {"ulb", "did you mean \"uld\""}})
+    fails(std::string("loss --in x --out o --name ") + what, says);
+  fails("sinkhorn --in absent", "absent");
+  fails("sinkhorn", "--in is required", 2);
   fails("tran", "did you mean \"train\"", 2);
   fails("train", "recipe is required", 2);
   fails("frobnicate", "retort", 2);
@@ -120,5 +131,42 @@ TEST_CASE("retort loss writes loss and gradient in the type asked for") {
   REQUIRE(run("loss --name kl --temperature 1 --dtype f32 --in " + in + " --out " + out).status ==
           0);
   CHECK(load_safetensors(out).tensors["grad"].dtype == Dtype::f32);
+  // A loss of the batch: one number, and what its solver found; the preset's temperature.
+  save_safetensors(in, {{"teacher", t}, {"student", s}});
+  r = run("loss --name sinkhorn:unit --param tol=1e-9 --param eps=0.2 --dtype f64 --in " + in +
+          " --out " + out);
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  CHECK(r.text.find("marginal errors") != std::string::npos);
+  f = load_safetensors(out);
+  CHECK(f.tensors["loss"].shape == Shape{1});
+  CHECK(f.metadata.at("temperature") == "2");
+  CHECK(std::stod(f.metadata.at("row_error")) <= 1e-9);
+  r = run("loss --name sinkhorn:published --temperature 1 --in " + in + " --out " + out);
+  CHECK(load_safetensors(out).metadata.at("temperature") == "1");
+  save_safetensors(in, {{"teacher", t}, {"student", s}, {"cost", Tensor::zeros({3, 3})}});
+  r = run("loss --name sinkhorn_sample --param cost=matrix --in " + in + " --out " + out);
+  CHECK(r.status == 0);
+  CHECK(load_safetensors(out).tensors["loss"].values() == std::vector<double>{0, 0});
+  r = run("sinkhorn --in " + in + " --eps 1,0.1 --iters 5,50 --plan");
+  INFO(r.text);
+  CHECK(r.status == 0);
+  CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 1 + 4 * 3);
+  // Distributions, not logits: a class without mass costs nothing but its share.
+  save_safetensors(in, {{"teacher", Tensor::from({1, 0, 0.5, 0.5}, {2, 2}, Dtype::f64)},
+                        {"student", Tensor::from({0.5, 0.5, 1, 0}, {2, 2}, Dtype::f64)}});
+  r = run("sinkhorn --probabilities --eps 0.01 --iters 20 --json --in " + in);
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  CHECK(nlohmann::json::parse(r.text)[0]["sharp"].get<double>() < 1e-6);
+  save_safetensors(in, {{"teacher", t}, {"student", s}});
+  CHECK(run("sinkhorn --probabilities --in " + in).text.find("row 0 adds up to 6, not 1") !=
+        std::string::npos);
+  Tensor one = Tensor::zeros({2, 1});
+  save_safetensors(in, {{"teacher", one}, {"student", one}});
+  r = run("loss --name sinkhorn:unit --in " + in + " --out " + out);
+  CHECK(r.status == 1);
+  CHECK(r.text.find("logits of one class (a regression head?)") != std::string::npos);
+  CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 1);
   fs::remove_all(folder());
 }
