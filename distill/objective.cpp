@@ -8,6 +8,7 @@
 #include "losses/coarsen.h"
 #include "losses/divergence.h"
 #include "losses/sequence.h"
+#include "losses/transport.h"
 
 namespace retort {
 namespace {
@@ -200,28 +201,37 @@ Tensor Objective::hidden_loss_of(const Term& term, const Model& student, const O
 }
 
 Tensor Objective::loss_of(const Term& term, const Tensor& student, const TeacherSide& teacher,
-                          const Batch& b, double total_rows, double total_sequences,
-                          bool check) const {
+                          const Batch& b, const Update& u, bool check) const {
   if (layout_ == Layout::classify && b.labels.empty()) {  // regression: mean squared error
     Tensor y = Tensor::from(std::vector<double>(b.values.begin(), b.values.end()), {b.size, 1},
                             student.dtype, student.device());
     Tensor difference = sub(student, y);
-    return scale(sum(mul(difference, difference)), term.weight / total_sequences);
+    return scale(sum(mul(difference, difference)), term.weight / u.sequences);
   }
   int vocab = student.cols(), n = student.rows();
   Device device = student.device();
   Tensor logits = reshape(student, {n, vocab});
   std::vector<int> valid = valid_rows(b, layout_);
   Tensor labels = Tensor::from(b.labels, {n}, device);
-  Tensor weights = reduction_weights(reduction_, valid, n / b.size, total_rows, total_sequences,
+  double total_rows = u.rows.at(term.on);
+  Tensor weights = reduction_weights(reduction_, valid, n / b.size, total_rows, u.sequences,
                                      logits.dtype, device);
   auto weighted = [&](const Tensor& rows) { return scale(mul(rows, weights), term.weight); };
   if (term.loss == "ce") return sum(weighted(cross_entropy(logits, labels, smoothing_)));
+  double temperature = term.temperature;
+  if (term.temperature_end > 0) temperature += u.progress * (term.temperature_end - temperature);
+  Tensor mask = Tensor::from(valid, {n}, device),
+         p = reshape(teacher.logits, {n, -1}).to(logits.dtype), q = logits;
+  if (is_transport(term.loss)) {
+    Transport t = parse_transport(term.loss, term.parameters);
+    t.temperature = temperature;
+    Tensor loss = transport(t, {p, logits, mask, {}, {}, check}).loss;
+    if (t.per_row) return sum(weighted(loss));
+    return scale(sum(loss), term.weight * count_of(valid) / total_rows);  // of the micro-batches
+  }
   DivergenceName name = parse_divergence(term.loss);
   DivergenceOptions o;
-  o.temperature = term.temperature, o.check = check;
-  o.mask = Tensor::from(valid, {n}, device);
-  Tensor p = reshape(teacher.logits, {n, -1}).to(logits.dtype), q = logits;
+  o.temperature = temperature, o.check = check, o.mask = mask;
   if (teacher.ids.defined()) q = coarsen(logits, teacher.ids);
   Tensor p_nll, q_nll;  // -log-probabilities of the tokens
   if (term.mixture != "arithmetic" || term.score_term != "none")
@@ -246,7 +256,7 @@ Tensor Update::loss() const {
 Update Objective::prepare(const Model& student, const std::vector<Batch>& batches,
                           const std::vector<TokenPair>& pairs, long step, double progress) {
   Update u;
-  u.step = step;
+  u.step = step, u.progress = progress;
   std::set<std::string> writers;
   for (const Term& t : terms_) writers.insert(t.on);
   auto start = std::chrono::steady_clock::now();
@@ -304,9 +314,8 @@ void Objective::accumulate(Model& student, Update& u, bool check) const {
       Tensor loss;
       for (const Term& t : terms_) {
         if (t.on != writer) continue;
-        Tensor l = t.loss == "hidden"
-                       ? hidden_loss_of(t, student, of_student, of_teacher, b, u)
-                       : loss_of(t, of_student.logits, side, b, u.rows[writer], u.sequences, check);
+        Tensor l = t.loss == "hidden" ? hidden_loss_of(t, student, of_student, of_teacher, b, u)
+                                      : loss_of(t, of_student.logits, side, b, u, check);
         loss = loss.defined() ? loss + l : l;
       }
       backward(loss);

@@ -32,6 +32,7 @@ struct Update {
   std::map<std::string, std::vector<Batch>> batches;  ///< by who wrote the targets
   std::map<std::string, double> rows, source_rows;    ///< positions that count of each
   double sequences = 0;                               ///< of each
+  double progress = 0;                                ///< of training, 0 to 1
   std::vector<Tensor> losses;                         ///< of each forward pass, on the device
   /// Weighted sum of the terms: one f64 number on the device.
   Tensor loss() const;
@@ -69,7 +70,7 @@ class Objective {
   Tensor hidden_loss_of(const Term& term, const Model& student, const Outputs& of_student,
                         const Outputs& of_teacher, const Batch& batch, const Update& update) const;
   Tensor loss_of(const Term& term, const Tensor& student, const TeacherSide& teacher,
-                 const Batch& batch, double rows, double sequences, bool check) const;
+                 const Batch& batch, const Update& update, bool check) const;
   std::vector<Term> terms_;
   Decoding of_teacher_;
   StudentSequences of_student_;

@@ -7,6 +7,7 @@
 
 #include "distill/presets.h"
 #include "losses/divergence.h"
+#include "losses/transport.h"
 
 namespace retort {
 
@@ -41,6 +42,7 @@ void visit(V& v, TrainOptions& o) {
 template <class V>
 void visit(V& v, Term& o) {
   v("loss", o.loss), v("on", o.on), v("weight", o.weight), v("temperature", o.temperature);
+  v("temperature_end", o.temperature_end), v("parameters", o.parameters);
   v("mixture", o.mixture), v("score_term", o.score_term);
   v("layers", o.layers), v("normalize", o.normalize);
 }
@@ -93,6 +95,12 @@ void read(const TomlFile& file, Json table, const std::string& path, T& options)
   r.finish();
 }
 
+double own_temperature(const std::string& loss) {
+  for (const TransportInfo& t : transport_losses())
+    if (t.name == loss) return t.temperature;
+  return 1;
+}
+
 // [teacher], [student] (what all students share) and [students.NAME] (over it).
 Stage read_stage(const TomlFile& file, const std::string& name, Json table, const std::string& path,
                  const TrainOptions& shared) {
@@ -130,8 +138,12 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
     if (!terms.is_array() || terms.empty())
       throw std::runtime_error(r.where("terms") +
                                ": expected a list of {loss, on, weight, temperature}");
-    for (size_t i = 0; i < terms.size(); i++)
-      read(file, terms[i], path + ".terms." + std::to_string(i), s.terms.emplace_back());
+    for (size_t i = 0; i < terms.size(); i++) {
+      Term& term = s.terms.emplace_back();
+      if (terms[i].is_object() && terms[i].value("loss", Json()).is_string())
+        term.temperature = own_temperature(terms[i]["loss"]);
+      read(file, terms[i], path + ".terms." + std::to_string(i), term);
+    }
   } else {
     try {
       s.terms = method_terms(s.method);
@@ -327,8 +339,13 @@ Json terms_table(const std::vector<Term>& terms) {
   Json list = Json::array();
   for (const Term& term : terms) {
     list.push_back(table_of(term));
-    if (term.loss != "hidden")
-      for (const char* key : {"layers", "normalize"}) list.back().erase(key);
+    auto unless = [&](bool used, std::initializer_list<const char*> keys) {
+      for (const char* key : keys)
+        if (!used) list.back().erase(key);
+    };
+    unless(term.loss == "hidden", {"layers", "normalize"});
+    unless(!term.parameters.empty(), {"parameters"});
+    unless(term.temperature_end > 0, {"temperature_end"});
   }
   return list;
 }

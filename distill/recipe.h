@@ -53,13 +53,17 @@ struct TrainOptions {
 
 /// One term of an objective: a loss on the positions of some sequences.
 struct Term {
-  /// ce, a divergence (losses/divergence.h), or hidden: matching of hidden states
-  /// (distill/hidden.h).
+  /// ce, a divergence (losses/divergence.h), a transport loss (losses/transport.h), or hidden:
+  /// matching of hidden states (distill/hidden.h).
   std::string loss = "ce";
   /// Who wrote the target sequences: gold, teacher, student, or "mixed": one of them, drawn for
   /// each update by [STAGE.mix].
   std::string on = "gold";
-  double weight = 1, temperature = 1;
+  double weight = 1;
+  double temperature = 1;  ///< unless given, in the file, the loss's own: of transport losses 2
+  /// At the last update, with a straight line between; 0: as at the first.
+  double temperature_end = 0;
+  std::vector<std::string> parameters = {};  ///< of a transport loss: "eps=0.1"
   /// What skew_kl and skew_rkl mix with: "arithmetic": alpha; "exact": the conditional of the
   /// sequences' mixture (f-DISTILL, eq. 12); "exact_detached": without its gradient.
   std::string mixture = "arithmetic";

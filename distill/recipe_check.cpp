@@ -8,6 +8,7 @@
 #include "distill/recipe.h"
 #include "engine/suggest.h"
 #include "losses/divergence.h"
+#include "losses/transport.h"
 
 namespace retort {
 namespace {
@@ -113,19 +114,25 @@ void check(const Table& t, const TrainOptions& o) {
 
 void check(const Table& t, const Term& term) {
   t.one_of("on", term.on, {"gold", "teacher", "student", "mixed"});
+  bool transports = is_transport(term.loss);
   try {
-    if (term.loss != "ce" && term.loss != "hidden") parse_divergence(term.loss);
+    if (transports && parse_transport(term.loss, term.parameters).cost == ClassCost::matrix)
+      throw std::runtime_error("cost=matrix takes a tensor, which a recipe has not");
+    if (!transports && term.loss != "ce" && term.loss != "hidden") parse_divergence(term.loss);
   } catch (const std::exception& e) {
     t.refuse("loss", e.what());
   }
+  if (!transports && !term.parameters.empty())
+    t.refuse("parameters", "are for transport losses: sinkhorn:unit and so on");
   if (term.loss == "ce" && term.on == "student")
     t.refuse("loss",
              "cross-entropy on the student's own samples makes it collapse; use gold or teacher "
              "sequences");
-  if (term.loss == "ce" && term.temperature != 1)
-    t.refuse("temperature", "cross-entropy on labels takes none");
-  if (term.loss == "hidden" && term.temperature != 1)
-    t.refuse("temperature", "hidden states have none");
+  if (term.temperature != 1 || term.temperature_end != 0) {
+    const char* key = term.temperature != 1 ? "temperature" : "temperature_end";
+    if (term.loss == "ce") t.refuse(key, "cross-entropy on labels takes none");
+    if (term.loss == "hidden") t.refuse(key, "hidden states have none");
+  }
   if (term.loss != "hidden" && (!term.layers.empty() || term.normalize))
     t.refuse(term.normalize ? "normalize" : "layers", "is for loss = \"hidden\"");
   t.one_of("mixture", term.mixture, {"arithmetic", "exact", "exact_detached"});
@@ -137,10 +144,11 @@ void check(const Table& t, const Term& term) {
                  !(term.loss == "rkl" || (exact && term.loss.rfind("skew_rkl", 0) == 0))))
     t.refuse("score_term",
              "is for rkl, and for skew_rkl with the exact mixture (js, gjs), on student samples");
-  if ((exact || scores) && term.temperature != 1)
+  if ((exact || scores) && (term.temperature != 1 || term.temperature_end != 0))
     t.refuse("temperature", "must be 1 where sequences have probabilities (mixture, score_term)");
   t.at_least("weight", term.weight, 0, true);
   t.at_least("temperature", term.temperature, 0, true);
+  t.at_least("temperature_end", term.temperature_end, 0);
 }
 
 // Whether what is kept of the teacher's distributions can serve the terms that see its sequences.
@@ -171,7 +179,10 @@ void check_kept(const Table& t, const Stage& s, const VocabularyOptions& vocabul
                "use keep = \"text\"");
     if (coarse && term.mixture != "arithmetic")
       t.refuse("keep", "the exact mixture needs the probability of every token: use \"full\"");
-    if (coarse && term.temperature != 1)
+    if (coarse && is_transport(term.loss))
+      t.refuse("keep", "rows of keep_k tokens each have their own, " + term.loss +
+                           " compares rows: use \"full\"");
+    if (coarse && (term.temperature != 1 || term.temperature_end != 0))
       t.refuse("keep",
                "of all tokens but keep_k only the sum is there, which has no temperature: "
                "use \"full\", or temperature = 1");

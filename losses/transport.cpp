@@ -253,7 +253,7 @@ bool is_transport(const std::string& name) {
 Transport parse_transport(const std::string& name, const std::vector<std::string>& parameters) {
   const TransportInfo& info = find(name);
   Transport t;
-  t.name = name, t.temperature = info.temperature;
+  t.name = name, t.temperature = info.temperature, t.per_row = info.per_row;
   if (name == kSamplePublished) t.scale = 0.001;
   t.solver.symmetric = name == kDebiased;
   std::vector<std::string> keys = keys_of(info);

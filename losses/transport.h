@@ -14,6 +14,7 @@ struct Transport {
   double temperature = 2, scale = 1;
   SinkhornOptions solver;
   ClassCost cost = ClassCost::zero_one;
+  bool per_row = false;  ///< a loss of each row (N), or of the batch (1)
   int top = 0;  ///< sinkhorn_sample: so many likeliest classes of each side and a bucket; 0: all
 };
 
