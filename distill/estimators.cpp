@@ -93,21 +93,23 @@ Numbers top_p(const Numbers& rows, size_t V, double share) {
   return out;
 }
 
-double term(double a, double b) { return a > 0 ? a * std::log(a / b) : 0; }
-
-// Of each row: sum of a log a/b over the k letters that are likeliest in `by`; with `tail`, the
-// other letters are one more.
-Numbers top_k(const Numbers& by, const Numbers& a, const Numbers& b, size_t V, size_t k,
+// Of each row of log-probabilities: sum of a log a/b over the k letters that are likeliest in `by`;
+// with `tail`, the other letters are one more.
+Numbers top_k(const Numbers& by, const Numbers& log_a, const Numbers& log_b, size_t V, size_t k,
               bool tail) {
+  auto term = [](double a, double b) { return std::exp(a) > 0 ? std::exp(a) * (a - b) : 0; };
+  auto rest = [&](const double* row, const std::vector<size_t>& order) {
+    double most = row[order[k]], sum = 0;
+    for (size_t i = k; i < V; i++) most = std::max(most, row[order[i]]);
+    for (size_t i = k; i < V; i++) sum += std::exp(row[order[i]] - most);
+    return most + std::log(sum);
+  };
   Numbers out;
-  for (size_t o = 0; o < a.size(); o += V) {
+  for (size_t o = 0; o < log_a.size(); o += V) {
     std::vector<size_t> order = ranked(&by[o], V);
-    double sum = 0, rest_a = 0, rest_b = 0;
-    for (size_t i = 0; i < V; i++) {
-      double x = a[o + order[i]], y = b[o + order[i]];
-      i < k ? sum += term(x, y) : (rest_a += x, rest_b += y);
-    }
-    out.push_back(sum + (tail ? term(rest_a, rest_b) : 0));
+    double sum = 0;
+    for (size_t i = 0; i < k; i++) sum += term(log_a[o + order[i]], log_b[o + order[i]]);
+    out.push_back(sum + (tail ? term(rest(&log_a[o], order), rest(&log_b[o], order)) : 0));
   }
   return out;
 }
@@ -129,14 +131,16 @@ std::vector<Estimator> compare_estimators(const SequenceTables& t,
   Tensor student = embedding(t.student, Tensor::from(t.row, {t.prefixes()}));
   size_t V = size_t(t.vocab), k = V / 2, P = t.row.size();
   Comparison c{t.vocab, t.length, P, t.end, samples, seed, {}};
-  Numbers p = softmax(t.teacher).values(), q = softmax(student).values();
+  Numbers p = softmax(t.teacher).values(), q = softmax(student).values(),
+          log_p = log_softmax(t.teacher).values(), log_q = log_softmax(student).values();
   Numbers log_P = node_log_probs(t.teacher), log_Q = node_log_probs(student), nll;
   log_P.erase(log_P.begin(), log_P.begin() + long(P));
   log_Q.erase(log_Q.begin(), log_Q.begin() + long(P));
   double read = 1 / double(V);  // one letter's
   for (const char* target : {"kl", "rkl"}) {
     bool forward = target == std::string("kl");
-    const Numbers &from = forward ? p : q, &other = forward ? q : p;
+    const Numbers &from = forward ? p : q, &log_from = forward ? log_p : log_q,
+                  &log_other = forward ? log_q : log_p;
     Numbers full = c.sums(divergence(parse_divergence(target), t.teacher, student).values());
     Numbers k1, k2, k3;
     for (size_t s = 0; s < log_P.size(); s++) {
@@ -152,8 +156,9 @@ std::vector<Estimator> compare_estimators(const SequenceTables& t,
     add("full vocabulary", from, full, 1);
     add("top-p 0.9", top_p(from, V, 0.9), full, 1);
     add("top-p 0.5", top_p(from, V, 0.5), full, 1);
-    add("top-k", from, c.sums(top_k(p, from, other, V, k, false)), read * double(k));
-    add("top-k and tail", from, c.sums(top_k(p, from, other, V, k, true)), read * double(k + 1));
+    add("top-k", from, c.sums(top_k(p, log_from, log_other, V, k, false)), read * double(k));
+    add("top-k and tail", from, c.sums(top_k(p, log_from, log_other, V, k, true)),
+        read * double(k + 1));
     add("beam", mode(c, forward ? log_P : log_Q), full, 1);
   }
   double cross_entropy = 0;

@@ -55,16 +55,6 @@ std::string init_file(const std::string& init) {
   return fs::is_directory(init) ? init + "/model.safetensors" : init;
 }
 
-// The first field in which two configurations are another function: "heads = 4, the recipe says 2".
-std::string difference(const std::string& of_file, const std::string& of_recipe) {
-  Json a = Json::parse(of_file, nullptr, false), b = Json::parse(of_recipe);
-  if (!a.is_object()) return "the file holds no configuration";
-  for (const auto& [key, value] : b.items())
-    if (key != "dropout" && key != "attention_dropout" && key != "init_std" && a[key] != value)
-      return key + " = " + a[key].dump() + ", the recipe says " + value.dump();
-  return "";
-}
-
 }  // namespace
 
 std::string checkpoint_path(const std::string& folder) {
@@ -196,7 +186,7 @@ Model Experiment::initial(const Stage& stage, const ModelConfig& config) {
   if (stage.init.rfind("student:", 0) == 0) {
     std::string name = stage.init.substr(8);
     Model first = load(name);
-    std::string other = difference(first.config().to_json(), config.to_json());
+    std::string other = config.difference(first.config().to_json());
     if (!other.empty())
       throw std::runtime_error("students." + stage.name + ".init: " + name +
                                " is another model: " + other);
@@ -212,7 +202,7 @@ Model Experiment::initial(const Stage& stage, const ModelConfig& config) {
       if (published) {
         std::string config = read_file(stage.init + "/config.json");
         ModelConfig theirs = published_config(config);
-        std::string other = difference(theirs.to_json(), model.config().to_json());
+        std::string other = model.config().difference(theirs.to_json());
         if (!other.empty()) throw std::runtime_error("is another model: " + other);
         file.tensors = from_published(theirs, Json::parse(config)["model_type"], file.tensors);
       }
@@ -260,7 +250,7 @@ Model Experiment::load(const std::string& name) {
   if (file.metadata["stage"] != name)
     throw std::runtime_error(path + ": these are the weights of \"" + file.metadata["stage"] +
                              "\", not of \"" + name + "\"");
-  std::string other = difference(file.metadata["config"], model.config().to_json());
+  std::string other = model.config().difference(file.metadata["config"]);
   if (!other.empty())
     throw std::runtime_error(path + ": was trained with another " + name + ".model: " + other +
                              "; use its recipe, or train anew");

@@ -205,6 +205,11 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
   check_kept(theirs, s, recipe.tokenizer);
   Table own{file, path + ".student_sequences"}, mix{file, path + ".mix"};
   check(own, s.student_sequences);
+  for (auto [table, d] : {std::pair<Table*, const Decoding*>{&theirs, &s.teacher_sequences},
+                          {&own, &s.student_sequences}})
+    if (d->min_length > recipe.data.max_target)
+      table->refuse("min_length", fmt::format("{} tokens, data.max_target allows {}", d->min_length,
+                                              recipe.data.max_target));
   own.at_least("every", double(s.student_sequences.every), 1);
   own.at_least("replay", s.student_sequences.replay, 0);
   if (s.student_sequences.replay > 0 && s.student_sequences.every == 1)
@@ -277,6 +282,19 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
                                       "evaluate.max_length");
 }
 
+// A teacher has no teacher.
+void check_teacher(const Table& t, const Stage& teacher) {
+  for (const Term& term : teacher.terms)
+    if (term.loss != "ce" || term.on != "gold")
+      t.refuse("method", teacher.method +
+                             ": the teacher has no teacher to learn from; mle, on the "
+                             "gold text, is what it can do");
+  if (teacher.init.rfind("teacher:", 0) == 0 || teacher.init.rfind("student:", 0) == 0)
+    t.refuse("init", "\"" + teacher.init +
+                         "\": the teacher is made before all others; random, a "
+                         "file or a published folder is what it can start from");
+}
+
 void check_name(const TomlFile& file, const std::string& name) {
   const char* letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
   Table t{file, "students"};
@@ -306,16 +324,23 @@ void check_recipe(const TomlFile& file, const Recipe& recipe) {
   check(Table{file, "data"}, recipe.data);
   check(Table{file, "tokenizer"}, recipe.tokenizer);
   check(Table{file, "evaluate"}, recipe.evaluate);
-  if (recipe.has_teacher) check(file, "teacher", recipe.teacher, recipe);
-  std::vector<std::string> before;
+  if (recipe.has_teacher) {
+    check(file, "teacher", recipe.teacher, recipe);
+    check_teacher(Table{file, "teacher"}, recipe.teacher);
+  }
+  std::map<std::string, const Stage*> before;
   for (const Stage& s : recipe.students) {
     check_name(file, s.name);
     check(file, "students." + s.name, s, recipe);
-    std::string first = s.init.rfind("student:", 0) == 0 ? s.init.substr(8) : "";
-    if (!first.empty() && std::find(before.begin(), before.end(), first) == before.end())
-      Table{file, "students." + s.name}.refuse(
-          "init", "no student \"" + first + "\" is made before this one; see `order`");
-    before.push_back(s.name);
+    Table at{file, "students." + s.name};
+    if (s.init.rfind("student:", 0) == 0) {
+      std::string first = s.init.substr(8);
+      if (!before.count(first))
+        at.refuse("init", "no student \"" + first + "\" is made before this one; see `order`");
+      std::string other = s.model.difference(before[first]->model.to_json());
+      if (!other.empty()) at.refuse("init", first + " is another model: " + other);
+    }
+    before[s.name] = &s;
   }
 }
 

@@ -35,6 +35,9 @@ Measurement read_figure(const std::string& path, const Json& all, const char* na
   Measurement measured;
   try {
     using Rows = std::vector<std::vector<double>>;
+    for (const auto& row : get<Rows>(path, j, "segments", under))
+      for (double x : row)
+        if (!(std::abs(x) < 1e15)) refuse(path, under + "segments: no count or sum is that large");
     std::string signature = j.contains("signature") ? get<std::string>(path, j, "signature") : "";
     measured = measurement_of(name, get<Rows>(path, j, "segments", under), signature);
   } catch (const std::invalid_argument& e) {

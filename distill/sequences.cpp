@@ -18,12 +18,16 @@ const std::string again = "; remove the file, and it is made anew";
 std::vector<std::vector<int>> read(const std::string& path, const Json& made, size_t count) {
   LineReader lines(path);
   std::vector<std::vector<int>> sequences;
+  Json written;
+  std::string rest;
   for (std::string line; lines.next(line);) {
     Json j = Json::parse(line, nullptr, false);
     if (lines.line_number() == 1) {
       check_made(path, j, made);
+      written = j.value("lines", Json());
       continue;
     }
+    rest += line + "\n";
     try {
       sequences.push_back(ids_in(j.is_object() ? j["ids"] : j, made["vocabulary_size"]));
     } catch (const std::exception& e) {
@@ -33,6 +37,8 @@ std::vector<std::vector<int>> read(const std::string& path, const Json& made, si
   if (sequences.size() != count)
     throw std::runtime_error(fmt::format("{}: {} sequences, the training text has {}{}", path,
                                          sequences.size(), count, again));
+  if (written.is_string() && written != checksum_of(rest))
+    throw std::runtime_error(path + ": its sequences are not those that were drawn" + again);
   return sequences;
 }
 
@@ -78,10 +84,11 @@ std::vector<std::vector<int>> teacher_sequences(Experiment& e, const Decoding& d
   o.max_length = e.recipe().data.max_target + 1;
   o.key = {e.recipe().seed, 0, kTeacherSamples, 0};
   auto sequences = decode_pairs(e, teacher(), pairs, o, "the teacher's sequences");
-  std::string text = made.dump() + "\n";
+  std::string text;
   for (const std::vector<int>& ids : sequences)
     text += Json{{"ids", ids}, {"text", e.tokenizer().decode(ids)}}.dump() + "\n";
-  write_file_atomically(path, text);
+  made["lines"] = checksum_of(text);
+  write_file_atomically(path, made.dump() + "\n" + text);
   return sequences;
 }
 

@@ -1,8 +1,8 @@
 // The teacher's targets for the training text, drawn once before training and kept (f-DISTILL,
 // section 2.3: teacher samples are fixed, the student's are drawn anew in every step).
 //   OUTPUT/teacher/sequences-METHOD-HASH.jsonl   the first line says what made them: checksums of
-//   teacher, vocabulary and training text, how and with which seed they were decoded; then the
-//   token ids of one example a line, with their text.
+//   teacher, vocabulary and training text, how and with which seed they were decoded, and of the
+//   other lines; then the token ids of one example a line, with their text.
 #pragma once
 #include <functional>
 

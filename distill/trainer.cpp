@@ -121,8 +121,8 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
         throw std::runtime_error(done + " is there already, but no checkpoint to go on from; " +
                                  "--overwrite starts anew, output=FOLDER keeps it");
 
-  if (stage.name == "teacher" && (!exists || start == Start::overwrite))
-    remove_teacher_sequences(experiment);
+  for (const char* split : {"valid", "test", "second_test"})  // before anything is removed
+    if (experiment.has(split)) experiment.corpus(split);
   std::unique_ptr<Model> teacher;
   auto load = [&]() -> const Model& {
     if (!teacher) teacher = std::make_unique<Model>(experiment.load("teacher"));
@@ -150,14 +150,22 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
 
   Position at;
   if (exists && start == Start::resume) {
+    auto or_anew = [](auto load) {
+      try {
+        return load();
+      } catch (const std::exception& e) {
+        throw std::runtime_error(std::string(e.what()) + "; --overwrite starts anew");
+      }
+    };
     // Before its numbers are taken, which may not even fit.
-    std::map<std::string, std::string> m = load_safetensors(checkpoint).metadata;
+    std::map<std::string, std::string> m =
+        or_anew([&] { return load_safetensors(checkpoint).metadata; });
     if (m.count("fingerprint") && m["fingerprint"] != fingerprint)
       throw std::runtime_error(
           checkpoint +
           ": was made by another recipe, device, dtype, data, vocabulary or teacher; " +
           "--overwrite starts anew, output=FOLDER keeps both");
-    m = load_checkpoint(checkpoint, parameters, *optimizer);
+    m = or_anew([&] { return load_checkpoint(checkpoint, parameters, *optimizer); });
     at.step = count_in(m, "step", total, checkpoint);
     at.epoch = int(count_in(m, "epoch", total * t.accumulate, checkpoint));
     at.index = int(count_in(m, "index", batcher.count(at.epoch), checkpoint));
@@ -176,6 +184,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
       if (timing.is_object() && timing.contains(key) && timing[key].is_number())
         *to = timing[key].get<double>();
   } else {
+    if (stage.name == "teacher") remove_teacher_sequences(experiment);
     for (const char* old :
          {"/checkpoint.safetensors", "/model.safetensors", "/results.json", "/timing.json"})
       fs::remove(dir + old);

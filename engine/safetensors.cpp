@@ -4,10 +4,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -19,6 +21,15 @@ using Json = nlohmann::json;
 
 [[noreturn]] void bad(const std::string& path, const std::string& what) {
   throw std::runtime_error(path + ": " + what);
+}
+
+const char kChecksum[] = "checksum";  // of all numbers as they lie in the file
+
+std::string hex(XXH128_hash_t hash) {
+  char text[33];
+  std::snprintf(text, sizeof text, "%016llx%016llx", (unsigned long long)hash.high64,
+                (unsigned long long)hash.low64);
+  return text;
 }
 
 float widen(uint16_t bits, bool brain) {
@@ -184,9 +195,10 @@ TensorReader::TensorReader(const std::string& path) : mapping_(std::make_shared<
       return true;
     };
     header = Json::parse(m.data + 8, m.data + 8 + length, unique);
-  } catch (const Json::exception& e) {
-    std::string what = e.what();
-    bad(path, "its header is not JSON: " + what.substr(0, what.find('\n')));
+  } catch (const Json::parse_error& e) {
+    bad(path, "its header is not JSON, from byte " + std::to_string(8 + e.byte) + " on");
+  } catch (const Json::exception&) {
+    bad(path, "its header is not JSON");
   }
   if (!header.is_object()) bad(path, "its header is not a JSON object");
   if (!repeated.empty()) bad(path, "tensor " + repeated + " stands twice in the header");
@@ -232,8 +244,17 @@ Tensor TensorReader::read(const std::string& name, size_t first, size_t count) c
   return y;
 }
 
+void TensorReader::check() const {
+  auto written = metadata_.find(kChecksum);
+  if (written == metadata_.end()) return;
+  const Mapping& m = *mapping_;
+  if (hex(XXH3_128bits(m.data + m.begin, m.size - m.begin)) != written->second)
+    bad(m.path, "its numbers are not those that were written; the file is damaged");
+}
+
 TensorFile load_safetensors(const std::string& path) {
   TensorReader reader(path);
+  reader.check();
   TensorFile file{{}, reader.metadata()};
   for (const auto& [name, spec] : reader.tensors()) file.tensors[name] = reader.read(name);
   return file;
@@ -310,9 +331,17 @@ void TensorWriter::finish() {
 }
 
 void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
-                      const std::map<std::string, std::string>& metadata) {
+                      std::map<std::string, std::string> metadata) {
   std::map<std::string, TensorSpec> specs;
-  for (const auto& [name, t] : tensors) specs[name] = {t.dtype, t.shape};
+  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                        XXH3_freeState);
+  XXH3_128bits_reset(state.get());
+  for (const auto& [name, t] : tensors) {
+    specs[name] = {t.dtype, t.shape};
+    Tensor x = t.to(t.dtype).to(Device::cpu);  // contiguous
+    XXH3_128bits_update(state.get(), x.bytes(), x.size() * size_of(x.dtype));
+  }
+  metadata[kChecksum] = hex(XXH3_128bits_digest(state.get()));
   TensorWriter file(path, specs, metadata);
   for (const auto& [name, t] : tensors) file.write(name, t);
   file.finish();

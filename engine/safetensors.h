@@ -28,6 +28,8 @@ class TensorReader {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   /// All tensors, of the types they become.
   const std::map<std::string, TensorSpec>& tensors() const { return specs_; }
+  /// Throws where save_safetensors() wrote the file and its numbers are others now.
+  void check() const;
   /// A whole tensor; or `count` of its rows from `first` on (of its first dimension).
   Tensor read(const std::string& name) const;
   Tensor read(const std::string& name, size_t first, size_t count) const;
@@ -39,7 +41,7 @@ class TensorReader {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Reads all of a file.
+/// Reads all of a file, after check().
 TensorFile load_safetensors(const std::string& path);
 
 /// Writes a file whose tensors come row by row, in any order: beside `path`, through a symbolic
@@ -64,8 +66,8 @@ class TensorWriter {
   int file_ = -1;
 };
 
-/// Writes all of a file at once.
+/// Writes all of a file at once, with a checksum of its numbers in the metadata.
 void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
-                      const std::map<std::string, std::string>& metadata = {});
+                      std::map<std::string, std::string> metadata = {});
 
 }  // namespace retort

@@ -48,6 +48,15 @@ std::string ModelConfig::to_json() const {
   return j.dump();
 }
 
+std::string ModelConfig::difference(const std::string& json) const {
+  Json theirs = Json::parse(json, nullptr, false), ours = Json::parse(to_json());
+  if (!theirs.is_object()) return "the file holds no configuration";
+  for (const auto& [key, value] : ours.items())
+    if (key != "dropout" && key != "attention_dropout" && key != "init_std" && theirs[key] != value)
+      return key + " = " + theirs[key].dump() + ", the recipe says " + value.dump();
+  return "";
+}
+
 ModelConfig ModelConfig::from_json(const std::string& text) {
   Json j = Json::parse(text);
   if (!j.is_object()) bad("expected a table of fields");

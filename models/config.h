@@ -39,6 +39,9 @@ struct ModelConfig {
   /// JSON text of every field, and back; unknown or mistyped fields are errors that name them.
   std::string to_json() const;
   static ModelConfig from_json(const std::string& json);
+  /// The first field in which this is another function than the model of a file, whose
+  /// configuration is `json`: "heads = 4, the recipe says 2"; "" where there is none.
+  std::string difference(const std::string& json) const;
   /// Published shapes: "gpt2", "bert", "bart", "t5" (v1.0), "t5-v1.1", "llama": flags as those
   /// models set them; sizes are the caller's.
   static ModelConfig preset(const std::string& name);

@@ -261,6 +261,7 @@ TEST_CASE("compare: bad input is one line that names the file and what to do") {
   with("/seed", "one", "seed is missing or of the wrong kind" + again);
   with("/rougeL", 12.5, "rougeL.segments is missing or of the wrong kind" + again);
   with("/rougeL/score", nullptr, "rougeL.score is missing or of the wrong kind" + again);
+  with("/rougeL/segments/0", {1e300, 1}, "segments: no count or sum is that large" + again);
   with("/rougeL/segments", Json::array(), "rougeL: no segments" + again);
   with("/rougeL/segments/1", {1, 2, 3}, "segment 2 has 3 statistics, 2 are needed" + again);
   with("/metrics", Json::array(), "no metrics; classifiers' runs are not compared");

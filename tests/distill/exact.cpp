@@ -147,6 +147,17 @@ TEST_CASE("tables that do not fit are one line: which tensor, and what to do") {
   CHECK_THROWS_WITH(load_sequence_tables(scratch("absent")), Catch::Contains("absent"));
 }
 
+TEST_CASE("estimators stay finite where a student's probability is 0 in float64") {
+  std::vector<double> p{0.3, -1, 0.5, 1, 0, 0.2, -0.4, 0.6, 0, 0.1, 0.9, -2}, q = p;
+  q[4] = -1000, q[0] = 2;
+  SequenceTables t =
+      sequence_tables(Tensor::from(p, {4, 3}, Dtype::f64), Tensor::from(q, {4, 3}, Dtype::f64));
+  for (const Estimator& e : compare_estimators(t, exact_divergences(t), 10, 1)) {
+    INFO(e.target << " " << e.name << " " << e.mean << " " << e.std);
+    CHECK((std::isfinite(e.mean) && std::isfinite(e.std) && std::isfinite(e.sampled)));
+  }
+}
+
 TEST_CASE("estimators' bias and spread equal enumeration elsewhere, and draws agree with both") {
   TensorFile file = load_safetensors(kFile);
   Json toys = Json::parse(file.metadata.at("estimators"));

@@ -85,9 +85,12 @@ TEST_CASE("a narrower student is pre-distilled, others start as it") {
   refused({"students.then.terms=[{loss = \"kl\", layers = \"0\"}]"}, "is for loss = \"hidden\"");
   refused({"students.then.terms=[{loss = \"hidden\", temperature = 2.0}]"}, "have none");
   refused({"students.then.terms=[{loss = \"hidden\"}, {loss = \"hidden\"}]"}, "is enough");
-  Recipe other = load_recipe(toml, {"students.then.model.width=16"});
-  Experiment wider(other, Access::read);
-  CHECK_THROWS_WITH(wider.build(wider.stage("then")),
-                    Catch::Contains("students.then.init: first is another model: width = 12"));
+  refused({"students.then.model.width=16"},
+          "students.then.init: first is another model: width = 12, the recipe says 16");
+  refused({"students.then.init=student:"}, "no student \"\" is made before this one");
+  refused({"teacher.method=kl"}, "teacher.method: kl: the teacher has no teacher to learn from");
+  refused({"teacher.init=teacher:0"}, "the teacher is made before all others");
+  refused({"students.then.method=rkl", "students.then.student_sequences.min_length=9"},
+          "student_sequences.min_length: 9 tokens, data.max_target allows 8");
   fs::remove_all(folder);
 }

@@ -15,6 +15,18 @@ namespace fs = std::filesystem;
 using namespace retort;
 using Json = nlohmann::json;
 
+namespace {
+
+// The file of the teacher's sequences.
+std::string sequences_in(const std::string& out) {
+  for (const auto& file : fs::directory_iterator(out + "/teacher"))
+    if (file.path().filename().string().rfind("sequences-", 0) == 0)
+      return file.path().filename().string();
+  return "";
+}
+
+}  // namespace
+
 TEST_CASE("a whole experiment runs, and a second time has nothing to do") {
   fs::remove_all(folder());
   std::string toml = recipe();
@@ -229,7 +241,18 @@ TEST_CASE("what a run has written is not lost, and no other model passes for it"
   CHECK(std::system(("sh -c '" + lock + "' > " + (folder() / "log").string() + " 2>&1").c_str()) !=
         0);
   CHECK(read_file((folder() / "log").string()).find("another retort") != std::string::npos);
-  CHECK(fs::exists(out + "/teacher/model.safetensors"));
+  // What is refused removes nothing; numbers that changed on the disk are not taken.
+  for (const char* wrong : {"data.test=absent", "train.tokens=1"})
+    CHECK(run("train " + toml + " --overwrite " + wrong).status == 1);
+  for (const char* file : {"model", "checkpoint"})
+    CHECK(fs::exists(out + "/teacher/" + file + ".safetensors"));
+  CHECK(sequences_in(out) != "");
+  std::string weights = out + "/teacher/model.safetensors", bytes = read_file(weights);
+  bytes.back() ^= 1;
+  std::ofstream(weights) << bytes;
+  one_line(run("eval " + toml), 1, "its numbers are not those that were written");
+  bytes.back() ^= 1;
+  std::ofstream(weights) << bytes;
   r = run("distill " + toml + " --resume student.model.ffn=32");
   CHECK(r.status == 1);
   CHECK(r.text.find("another recipe") != std::string::npos);

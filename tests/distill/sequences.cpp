@@ -89,6 +89,13 @@ TEST_CASE("the teacher's sequences are kept, and refused where they are of somet
     refused(header + "\n{\"ids\": [1, 99]}\n", ":2: no token 99");
     refused(header + "\n{\"ids\": [1]}\n", "1 sequences, the training text has 120");
     refused(whole.substr(0, whole.size() / 2), "; remove the file");
+    std::vector<std::string> lines = read_lines(path);
+    std::string swapped;
+    std::swap(*std::find(lines.begin() + 1, lines.end(), lines[1]),
+              *std::find_if(lines.begin() + 1, lines.end(),
+                            [&](const std::string& line) { return line != lines[1]; }));
+    for (const std::string& line : lines) swapped += line + "\n";
+    refused(swapped, "its sequences are not those that were drawn");
   }
   {
     Experiment e(load_recipe(toml, {"seed=2"}), Access::read);

@@ -1,5 +1,5 @@
-// Transport losses as terms of an objective: on the valid positions of a micro-batch, with their own
-// temperature, annealed; what recipes may say of them.
+// Transport losses as terms of an objective: on the valid positions of a micro-batch, with their
+// own temperature, annealed; what recipes may say of them.
 #include "losses/transport.h"
 
 #include <unistd.h>
@@ -54,8 +54,10 @@ Tensor valid_logits(const Model& m) {
   std::vector<Tensor> rows;
   for (const TokenPair& pair : kPairs) {
     Pass pass;
-    Tensor z = m.forward(
-        inputs_of(collate({pair}, Layout::seq2seq, {}), Layout::seq2seq, m.device()), pass).logits;
+    Tensor z =
+        m.forward(inputs_of(collate({pair}, Layout::seq2seq, {}), Layout::seq2seq, m.device()),
+                  pass)
+            .logits;
     rows.push_back(reshape(z, {z.rows(), z.cols()}));
   }
   return concat(rows, 0);
@@ -103,7 +105,8 @@ TEST_CASE("SinKD's objective: cross-entropy, annealed distillation and transport
   CHECK(loss({annealed}, 1) == Approx(0.9 * loss({term("kl")})));
   CHECK(loss({annealed}) == Approx(0.9 * loss({term("kl", 1, 3)})));
   // Of micro-batches the mean by their rows.
-  std::vector<TokenPair> first(pairs.begin(), pairs.begin() + 2), rest(pairs.begin() + 2, pairs.end());
+  std::vector<TokenPair> first(pairs.begin(), pairs.begin() + 2),
+      rest(pairs.begin() + 2, pairs.end());
   Term unit = term("sinkhorn:unit", 1, 2);
   CHECK(loss({unit}, 0, {first, rest}) ==
         Approx(loss({unit}, 0, {first}) * 2 / 6 + loss({unit}, 0, {rest}) * 4 / 6));
@@ -116,7 +119,8 @@ TEST_CASE("SinKD's objective: cross-entropy, annealed distillation and transport
   auto at = [&](double h) {
     Numbers moved = w;
     moved[0] += h;
-    student.parameters().load({{head.name, Tensor::from(moved, head.value.shape, Dtype::f64)}}, true);
+    student.parameters().load({{head.name, Tensor::from(moved, head.value.shape, Dtype::f64)}},
+                              true);
     return loss({unit});
   };
   CHECK(analytic[0] == Approx((at(1e-5) - at(-1e-5)) / 2e-5).epsilon(1e-5).margin(1e-9));
@@ -126,13 +130,15 @@ TEST_CASE("recipes: transport terms have their own temperature; what does not fi
   std::string path =
       (fs::temp_directory_path() / ("retort-transport-" + std::to_string(::getpid()))).string();
   auto load = [&](const std::string& terms, const std::string& more = "") {
-    std::ofstream(path) << "[data]\ntrain = \"t.tsv\"\n" << more
-                        << "[teacher]\n[students.a]\nterms = [\n" << terms << "]\n";
+    std::ofstream(path) << "[data]\ntrain = \"t.tsv\"\n"
+                        << more << "[teacher]\n[students.a]\nterms = [\n"
+                        << terms << "]\n";
     return load_recipe(path, {}).students[0];
   };
-  Stage s = load("{loss = \"sinkhorn:unit\", parameters = [\"eps=0.2\", \"iters=5\"]},\n"
-                 "{loss = \"sinkhorn:published\", temperature = 1.5},\n"
-                 "{loss = \"kl\", temperature = 3, temperature_end = 1}, {loss = \"uld\"}\n");
+  Stage s = load(
+      "{loss = \"sinkhorn:unit\", parameters = [\"eps=0.2\", \"iters=5\"]},\n"
+      "{loss = \"sinkhorn:published\", temperature = 1.5},\n"
+      "{loss = \"kl\", temperature = 3, temperature_end = 1}, {loss = \"uld\"}\n");
   CHECK(s.terms[0].temperature == 2);
   CHECK(s.terms[0].parameters == std::vector<std::string>{"eps=0.2", "iters=5"});
   CHECK(s.terms[1].temperature == 1.5);
@@ -152,8 +158,8 @@ TEST_CASE("recipes: transport terms have their own temperature; what does not fi
   refused("{loss = \"kl\", temperature_end = -1}", "temperature_end: must be a number from 0");
   refused("{loss = \"ce\", temperature_end = 2}", "cross-entropy on labels takes none");
   refused("{loss = \"uld\", mixture = \"exact\"}", "uld mixes nothing");
-  CHECK_THROWS_WITH(load("{loss = \"sinkhorn:unit\"}",
-                         "layout = \"classify\"\nlabels = \"numbers\"\n"),
-                    Contains("a regression has no distributions for sinkhorn:unit to compare"));
+  CHECK_THROWS_WITH(
+      load("{loss = \"sinkhorn:unit\"}", "layout = \"classify\"\nlabels = \"numbers\"\n"),
+      Contains("a regression has no distributions for sinkhorn:unit to compare"));
   fs::remove(path);
 }

@@ -82,11 +82,11 @@ TEST_CASE("a file's tensors are written and read row by row, in any order") {
   }  // not finished: nothing stays
   CHECK(!std::filesystem::exists(path));
   CHECK(!std::filesystem::exists(path + ".tmp"));
-  TensorWriter file(path, specs, {{"k", "v"}});
-  file.write("x", slice(x, 0, 3, 2), 3), file.write("ids", ids), file.write("x", slice(x, 0, 0, 3));
-  file.finish();
   std::string whole = scratch("whole.safetensors");
   save_safetensors(whole, {{"x", x}, {"ids", ids}}, {{"k", "v"}});
+  TensorWriter file(path, specs, load_safetensors(whole).metadata);
+  file.write("x", slice(x, 0, 3, 2), 3), file.write("ids", ids), file.write("x", slice(x, 0, 0, 3));
+  file.finish();
   CHECK(bytes_of(path) == bytes_of(whole));
   TensorReader reader(path);
   CHECK(reader.tensors() == specs);
@@ -94,4 +94,19 @@ TEST_CASE("a file's tensors are written and read row by row, in any order") {
   CHECK(reader.read("x", 1, 3).values() == slice(x, 0, 1, 3).values());
   CHECK(reader.read("ids").ints() == std::vector<int>{7, 8, 9});
   CHECK_THROWS_WITH(reader.read("x", 3, 3), Catch::Contains("has 5 rows, asked for 3 from 3 on"));
+}
+
+TEST_CASE("a number that changed on the disk is noticed; files of others need no checksum") {
+  std::string path = scratch("flipped.safetensors");
+  save_safetensors(path, {{"x", random_tensor({4, 3}, 1)}}, {{"k", "v"}});
+  CHECK(load_safetensors(path).metadata.at("checksum").size() == 32);
+  std::string bytes = bytes_of(path);
+  bytes[bytes.size() - 3] ^= 4;
+  std::ofstream(path, std::ios::binary) << bytes;
+  CHECK_THROWS_WITH(load_safetensors(path),
+                    path + ": its numbers are not those that were written; the file is damaged");
+  TensorWriter other(path, {{"x", {Dtype::f64, {1}}}}, {});
+  other.write("x", Tensor::zeros({1}, Dtype::f64));
+  other.finish();
+  CHECK(load_safetensors(path).tensors.at("x").values()[0] == 0);
 }
