@@ -89,13 +89,14 @@ TEST_CASE("compare: scores made again from stored segments equal the stored ones
   Json j = results("kl", 1, {1, 2, 3});
   std::map<std::string, double> scores{{"rougeL", 2}};
   for (const Metric& metric : metrics()) {
+    if (metric.lines != Lines::text) continue;
     Measurement m = metric.measure(hypotheses, {references});
     if (metric.name != std::string("rougeL")) scores[metric.name] = m.score();
     if (metric.name != std::string("rougeL"))
       j[metric.name] = {{"score", m.score()}, {"segments", m.segments}, {"signature", m.signature}};
   }
   StageResults r = read_results(runs.write("a", j));
-  CHECK(r.figures.size() == metrics().size());
+  CHECK(r.figures.size() == scores.size());
   for (const auto& [name, score] : scores) {
     INFO(name);
     CHECK(r.figures.at(name).score() == score);
@@ -263,7 +264,7 @@ TEST_CASE("compare: bad input is one line that names the file and what to do") {
   with("/rougeL/score", nullptr, "rougeL.score is missing or of the wrong kind" + again);
   with("/rougeL/segments", Json::array(), "rougeL: no segments" + again);
   with("/rougeL/segments/1", {1, 2, 3}, "segment 2 has 3 statistics, 2 are needed" + again);
-  with("/metrics", Json::array(), "no metrics; classifiers' runs are not compared");
+  with("/metrics", Json::array(), "no metrics; name evaluate.metrics and");
   with("/metrics", {"bleu"}, "bleu is missing" + again);
   with("/stage", "js", "results of \"js\"; put them into a folder of that name");
 
