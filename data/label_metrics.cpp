@@ -85,8 +85,20 @@ std::vector<double> ranks(const std::vector<double>& values) {
   return ranks;
 }
 
-Measurement correlation(const std::vector<double>& x, const std::vector<double>& y,
-                        std::string signature) {
+// With mean 0 and variance 1, which no correlation minds: sums of squares then keep their digits,
+// in results.json too. What is left of equal numbers by rounding is no variance: all 0.
+std::vector<double> standardised(std::vector<double> values) {
+  double mean = 0, variance = 0, n = double(values.size());
+  for (double x : values) mean += x / n;
+  for (double x : values) variance += (x - mean) * (x - mean) / n;
+  double deviation = std::sqrt(variance);
+  if (deviation <= 1e-12 * std::abs(mean)) deviation = INFINITY;
+  for (double& x : values) x = (x - mean) / deviation;
+  return values;
+}
+
+Measurement correlation(std::vector<double> x, std::vector<double> y, std::string signature) {
+  x = standardised(std::move(x)), y = standardised(std::move(y));
   Measurement m{{}, pearson_score, signature};
   for (size_t i = 0; i < x.size(); i++)
     m.segments.push_back({1, x[i], y[i], x[i] * x[i], y[i] * y[i], x[i] * y[i]});
@@ -123,8 +135,7 @@ double matthews_score(const std::vector<double>& s) {
 
 double pearson_score(const std::vector<double>& s) {
   double n = s[0], xx = n * s[3] - s[1] * s[1], yy = n * s[4] - s[2] * s[2];
-  // What is left of equal numbers by rounding is no variance.
-  if (xx <= 1e-9 * n * s[3] || yy <= 1e-9 * n * s[4]) return 0;
+  if (xx <= 1e-9 * n * s[3] || yy <= 1e-9 * n * s[4]) return 0;  // rounding, no variance
   return (n * s[5] - s[1] * s[2]) / std::sqrt(xx * yy);
 }
 

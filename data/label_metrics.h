@@ -22,7 +22,7 @@ Measurement measure_pearson(const Segments& hypotheses, const std::vector<Segmen
 Measurement measure_spearman(const Segments& hypotheses, const std::vector<Segments>& references);
 
 /// Scores of summed statistics: tp fp fn; the same for each class; tp fp fn tn; and
-/// n, x, y, xx, yy, xy.
+/// n, x, y, xx, yy, xy of numbers brought to mean 0 and variance 1 in the whole set.
 double f1_score(const std::vector<double>& sums);
 double macro_f1_score(const std::vector<double>& sums);
 double matthews_score(const std::vector<double>& sums);

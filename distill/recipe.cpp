@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "data/tasks.h"
 #include "distill/presets.h"
 #include "losses/divergence.h"
 
@@ -241,6 +242,9 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   read(file, data, "data", recipe.data);
   read(file, tokenizer, "tokenizer", recipe.tokenizer);
   read(file, evaluate, "evaluate", recipe.evaluate);
+  if (const Task* task = find_task(recipe.data.format); task && !file.where.count("data.labels"))
+    recipe.data.labels = task->numbers ? "numbers" : "names";
+  if (!file.where.count("evaluate.metrics")) recipe.evaluate.metrics = usual_metrics(recipe.data);
   TrainOptions shared;
   read(file, train, "train", shared);
   recipe.has_teacher = !teacher.is_null();
@@ -283,6 +287,14 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
       for (Term& t : s.terms) t.on = "gold";
   check_recipe(file, recipe);
   return recipe;
+}
+
+bool has_answers(const DataOptions& o) { return o.layout == "classify" || find_task(o.format); }
+std::vector<std::string> usual_metrics(const DataOptions& o) {
+  if (const Task* task = find_task(o.format)) return task->metrics;
+  if (o.layout != "classify") return EvaluateOptions().metrics;
+  if (o.labels == "numbers") return {"pearson", "spearman"};
+  return {"accuracy"};
 }
 
 Device device_of(const Recipe& r) { return r.device == "cuda" ? Device::cuda : Device::cpu; }
