@@ -15,11 +15,11 @@
 namespace retort {
 namespace {
 
-using Lines = std::vector<std::vector<std::string>>;
+using LabelRows = std::vector<std::vector<std::string>>;
 
 // Labels given and right, line by line.
 struct Labels {
-  Lines given, right;
+  LabelRows given, right;
   Labels(const char* metric, const Segments& hypotheses, const std::vector<Segments>& references) {
     check_segments(metric, hypotheses, references);
     if (references.size() > 1)

@@ -212,7 +212,8 @@ int longest(const Recipe& r) {
   const DataOptions& d = r.data;
   if (d.layout == "classify") return d.max_source + 2;
   if (d.layout == "blocks") return d.max_target;
-  int target = std::max(d.max_target + 1, r.evaluate.max_length);
+  int target = d.max_target + 1;
+  if (!has_answers(d)) target = std::max(target, r.evaluate.max_length);
   return d.layout == "causal" ? d.max_source + target : std::max(d.max_source + 1, target);
 }
 

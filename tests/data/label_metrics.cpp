@@ -99,6 +99,14 @@ TEST_CASE("label metrics refuse what they cannot count") {
   CHECK_THAT(error("spearman", {"1"}, {{"nan"}}), Contains("segment 1 is \"nan\""));
 }
 
+TEST_CASE("label metrics of seeds that count other classes are not mixed") {
+  CHECK_THAT(error_of([] {
+               resample({measure_macro_f1({"a", "b"}, {{"a", "b"}}),
+                         measure_macro_f1({"a", "a"}, {{"a", "a"}})});
+             }),
+             Contains("one seed has 6 statistics a segment, another 3"));
+}
+
 TEST_CASE("squad's metrics: normalised answers, the best of several right ones") {
   CHECK(score("exact_match", {"the U.S.  senate", "an apple"}, {{"US Senate", "pear"}}) == 0.5);
   std::vector<Segments> right{{"Ann Lee", "Bo"}, {"Mrs. Lee of Ohio", ""}};
