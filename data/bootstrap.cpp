@@ -39,6 +39,10 @@ Resampled resample(const std::vector<Measurement>& seeds, const Resampling& resa
     if (m.segments.size() != count)
       throw std::invalid_argument(
           fmt::format("bootstrap: one seed has {} segments, another {}", count, m.segments.size()));
+    if (m.segments[0].size() != width)
+      throw std::invalid_argument(
+          fmt::format("bootstrap: one seed has {} statistics a segment, another {}", width,
+                      m.segments[0].size()));
     result.score += m.score();
   }
   result.score /= double(seeds.size());

@@ -178,10 +178,59 @@ def wmt16(work, result):
     return [f"{counts[0]} training pairs"]
 
 
+# What of each GLUE archive is kept: its folder and the parts it has; test sets have no labels.
+GLUE = {"CoLA": ("CoLA.zip", ["train", "dev"]), "SST-2": ("SST-2.zip", ["train", "dev"]),
+        "STS-B": ("STS-B.zip", ["train", "dev"]), "QQP": ("QQP-clean.zip", ["train", "dev"]),
+        "MNLI": ("MNLI.zip", ["train", "dev_matched", "dev_mismatched"]),
+        "QNLI": ("QNLIv2.zip", ["train", "dev"]), "RTE": ("RTE.zip", ["train", "dev"]),
+        "WNLI": ("WNLI.zip", ["train", "dev"])}
+
+
+def lines_of(path):
+    """A text's lines, with either line ending; other characters that end lines are text."""
+    return path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
+
+
+def glue(work, result):
+    """A folder for each task; MRPC is parted into train and dev as GLUE's list of pairs says."""
+    for task, (archive, parts) in GLUE.items():
+        (result / task).mkdir()
+        for part in parts:
+            extract(work / archive, rf"{re.escape(task)}/{part}\.tsv", result / task / f"{part}.tsv")
+    (result / "MRPC").mkdir()
+    held_out = {tuple(line.split("\t")) for line in lines_of(work / "mrpc_dev_ids.tsv")}
+    header, *rows = lines_of(work / "msr_paraphrase_train.txt")
+    parts = {"train": [header], "dev": [header]}
+    for row in rows:
+        parts["dev" if tuple(row.split("\t")[1:3]) in held_out else "train"].append(row)
+    test = lines_of(work / "msr_paraphrase_test.txt")
+    for part, kept in {**parts, "test": test}.items():
+        (result / "MRPC" / f"{part}.tsv").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    counts = ", ".join(f"{len(kept) - 1} {part}" for part, kept in parts.items())
+    if len(parts["dev"]) < 2:
+        raise Failure("mrpc_dev_ids.tsv: names no pair of msr_paraphrase_train.txt")
+    return [f"MRPC: {counts}"]
+
+
+SUPERGLUE = ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC")
+
+
+def superglue(work, result):
+    """A folder for each task."""
+    for task in SUPERGLUE:
+        (result / task).mkdir()
+        for part in ("train", "val"):
+            file = f"{part}.jsonl"
+            extract(work / f"{task}.zip", rf"{task}/{part}\.jsonl", result / task / file)
+    return []
+
+
 SETS = {  # what unpacks a set, and what it must hold
     "dart": (keep, [f"dart-v1.1.1-full-{part}.json" for part in ("train", "dev", "test")]),
     "commonsense-dialogues": (keep, ["train.json", "valid.json", "test.json"]),
     "webnlg": (webnlg, ["train", "dev", "test"]),
+    "glue": (glue, [*GLUE, "MRPC"]),
+    "superglue": (superglue, SUPERGLUE),
     "xsum": (xsum, ["train.jsonl.gz", "valid.jsonl.gz", "test.jsonl.gz"]),
     "wmt16-en-ro": (wmt16, ["train.en", "train.ro", "newsdev2016-enro-src.en.sgm",
                             "newsdev2016-enro-ref.ro.sgm", "newstest2016-enro-src.en.sgm",

@@ -8,8 +8,10 @@
 #include "data/bleu.h"
 #include "data/chrf.h"
 #include "data/diversity.h"
+#include "data/label_metrics.h"
 #include "data/meteor.h"
 #include "data/rouge.h"
+#include "data/squad.h"
 #include "data/ter.h"
 #include "data/text.h"
 
@@ -87,6 +89,14 @@ const std::vector<Metric>& metrics() {
        [](const Segments& h, const Sets&) { return measure_distinct(2, h); }},
       {"self_bleu", "self-BLEU", false, true, 2, 2, ratio_score,
        [](const Segments& h, const Sets&) { return measure_self_bleu(h); }},
+      {"exact_match", "exact match", true, false, 4, 2, ratio_score, measure_exact_match},
+      {"token_f1", "token F1", true, false, 4, 2, ratio_score, measure_token_f1},
+      {"accuracy", "accuracy", true, false, 4, 2, ratio_score, measure_accuracy, Lines::labels},
+      {"f1", "F1", true, false, 4, 3, f1_score, measure_f1, Lines::labels},
+      {"macro_f1", "macro-F1", true, false, 4, 0, macro_f1_score, measure_macro_f1, Lines::labels},
+      {"matthews", "Matthews", true, false, 4, 4, matthews_score, measure_matthews, Lines::labels},
+      {"pearson", "Pearson", true, false, 4, 6, pearson_score, measure_pearson, Lines::numbers},
+      {"spearman", "Spearman", true, false, 4, 6, pearson_score, measure_spearman, Lines::numbers},
   };
   return table;
 }

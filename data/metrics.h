@@ -1,6 +1,7 @@
-// Metrics on text: each measures a corpus segment by segment, as statistics that add up, and makes
-// its score of their sums; so a resampled corpus is scored without looking at the text again.
-// docs/metrics.md says what each is and what it is compared with.
+// Metrics on text, and on labels and numbers written as text: each measures a corpus segment by
+// segment, as statistics that add up, and makes its score of their sums; so a resampled corpus is
+// scored without looking at the text again. docs/metrics.md says what each is and what it is
+// compared with.
 #pragma once
 #include <functional>
 #include <string>
@@ -34,6 +35,9 @@ Segments references_of(const std::vector<Segments>& references, size_t i);
 /// segments differ in the number of references.
 std::string signature_of(const std::vector<Segments>& references, const std::string& details);
 
+/// What a line is to a metric: text, labels (data/label_metrics.h), a number.
+enum class Lines { text, labels, numbers };
+
 /// A metric by its name. `measure` takes hypotheses and sets of references, `references[r][i]` for
 /// hypothesis i (none where the metric does not need them), and throws std::invalid_argument where
 /// there are no segments or their numbers differ.
@@ -41,13 +45,15 @@ struct Metric {
   const char *name, *title;  ///< title: as tables print it
   bool needs_references, lower_is_better;
   int decimals;       ///< to print
-  size_t statistics;  ///< of each segment
+  size_t statistics;  ///< of each segment; 0: three for each class, as many as there are
   double (*score_of)(const std::vector<double>& sums);
   std::function<Measurement(const Segments&, const std::vector<Segments>&)> measure;
+  Lines lines = Lines::text;
 };
 
 /// All metrics: bleu bleu1 bleu2 chrf ter rouge1 rouge2 rougeL meteor distinct1 distinct2
-/// self_bleu.
+/// self_bleu; of short answers exact_match token_f1 (data/squad.h); of labels accuracy f1 macro_f1
+/// matthews; of numbers pearson spearman.
 const std::vector<Metric>& metrics();
 
 /// The metric of this name. Throws std::invalid_argument that lists the names, or says why one that

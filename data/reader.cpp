@@ -9,19 +9,10 @@
 #include <unordered_set>
 
 #include "data/records.h"
+#include "data/tasks.h"
 
 namespace retort {
 namespace {
-
-std::vector<std::string> split_tabs(const std::string& line) {
-  std::vector<std::string> columns;
-  for (size_t begin = 0;;) {
-    size_t end = line.find('\t', begin);
-    columns.push_back(line.substr(begin, end == std::string::npos ? end : end - begin));
-    if (end == std::string::npos) return columns;
-    begin = end + 1;
-  }
-}
 
 // The source of an example: its texts joined by tabs.
 std::string join_texts(const std::vector<std::string>& texts) {
@@ -120,23 +111,8 @@ NextRecord jsonl_records(const ReadOptions& options) {
     return text;
   };
   return [=](Example& example) {
-    std::string line;
-    if (!reader->next(line)) return false;
     nlohmann::json object;
-    try {
-      object = nlohmann::json::parse(line);
-    } catch (const nlohmann::json::parse_error& e) {
-      throw std::runtime_error(
-          fmt::format("{}: not JSON at character {} of the line; one object a line "
-                      "was expected",
-                      reader->where(), e.byte));
-    } catch (const nlohmann::json::out_of_range&) {
-      throw std::runtime_error(
-          fmt::format("{}: a number of the line is too large", reader->where()));
-    }
-    if (!object.is_object())
-      throw std::runtime_error(fmt::format("{}: {} found, one JSON object a line was expected",
-                                           reader->where(), object.type_name()));
+    if (!next_object(*reader, object)) return false;
     example.target = field(object, options.target), example.line = reader->line_number();
     std::vector<std::string> texts;
     for (const std::string& name : options.source) texts.push_back(field(object, name));
@@ -166,16 +142,23 @@ struct Format {
 };
 
 const std::vector<std::pair<std::string, Format>>& formats() {
-  static const std::vector<std::pair<std::string, Format>> all = {
-      {"tsv", {1, tsv_records}},
-      {"parallel", {2, parallel_records}},
-      {"jsonl", {1, jsonl_records}},
-      {"text", {1, text_records}},
-      {"dart", {1, dart_records}},
-      {"webnlg", {1, webnlg_records}},
-      {"xsum", {1, xsum_records}},
-      {"wmt_sgm", {2, sgm_records}},
-      {"commonsense_dialogues", {1, dialogue_records}}};
+  static const std::vector<std::pair<std::string, Format>> all = [] {
+    std::vector<std::pair<std::string, Format>> known = {
+        {"tsv", {1, tsv_records}},
+        {"parallel", {2, parallel_records}},
+        {"jsonl", {1, jsonl_records}},
+        {"text", {1, text_records}},
+        {"dart", {1, dart_records}},
+        {"webnlg", {1, webnlg_records}},
+        {"xsum", {1, xsum_records}},
+        {"wmt_sgm", {2, sgm_records}},
+        {"commonsense_dialogues", {1, dialogue_records}}};
+    for (const Task& task : tasks()) {
+      bool glue = std::string(task.name).starts_with("glue:");
+      known.push_back({task.name, {1, glue ? glue_records : superglue_records}});
+    }
+    return known;
+  }();
   return all;
 }
 
@@ -220,7 +203,9 @@ std::string checksum_of_path(const std::string& path) {
 std::string reason_to_drop(const Example& example, const ReadOptions& options, bool has_source) {
   const std::string &source = example.source, &target = example.target;
   auto within = [&](auto holds) {
-    return (!has_source || holds(source)) && (options.labelled || holds(target));
+    bool counts =
+        !options.labelled && example.choices.empty();  // the target is of the corpus' text
+    return (!has_source || holds(source)) && (!counts || holds(target));
   };
   if ((has_source && words_of(source).empty()) || words_of(target).empty()) return "empty";
   if (!within([&](auto& text) { return words_of(text).size() >= options.min_words; }))

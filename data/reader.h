@@ -1,6 +1,7 @@
 // Corpora in the formats they are published in: tab-separated columns, two line-aligned files,
-// JSONL, plain text, labelled texts, DART, WebNLG, XSum, WMT's SGM, Commonsense Dialogues. What is
-// left out is counted under its reason. docs/data.md tells how each becomes examples.
+// JSONL, plain text, labelled texts, DART, WebNLG, XSum, WMT's SGM, Commonsense Dialogues, the
+// tasks of GLUE and SuperGLUE. What is left out is counted under its reason. docs/data.md tells how
+// each becomes examples.
 #pragma once
 #include <map>
 #include <string>
@@ -9,6 +10,11 @@
 #include "data/text.h"
 
 namespace retort {
+
+/// An answer that a model may give: as published, and in the words it is written in.
+struct Choice {
+  std::string label, text;
+};
 
 /// One example. Language modelling leaves `source` empty. Classification puts its text into
 /// `source` (two texts joined by one tab, which no text contains) and the label as written into
@@ -19,6 +25,11 @@ struct Example {
   /// With ReadOptions::references = "together" all that an output may be compared to, the target
   /// first; otherwise, and in formats with one target, none.
   std::vector<std::string> references = {};
+  /// Tasks (data/tasks.h) for generative models: `source` is the prompt, `target` the right one of
+  /// these answers.
+  std::vector<Choice> choices = {};
+  std::string label = {};  ///< tasks: the right answer as published, whatever stands for it
+  size_t group = 0;        ///< MultiRC: the question, from 1, whose answers these examples are
 };
 
 /// What was read, how many examples were left out for which reason, and the checksum of the file
@@ -39,7 +50,7 @@ struct ReadOptions {
   /// text: one file for language modelling; each line is a target.
   /// dart (JSON or XML), webnlg (an XML file, or a folder of them), commonsense_dialogues: one
   /// file. xsum: jsonl with the fields document and summary. wmt_sgm: two files, source and
-  /// reference.
+  /// reference. glue:NAME, superglue:NAME (data/tasks.h): one file, TSV and JSONL.
   std::string format = "tsv";
   std::vector<std::string> paths = {};
   std::vector<std::string> source = {"1"};  ///< tsv, jsonl; jsonl: may be empty, no source
@@ -51,7 +62,9 @@ struct ReadOptions {
   bool split_names = true;  ///< dart, webnlg: underscores and camel case become spaces, enclosing
                             ///< quotes go; false: names as they are written
   bool first_turn = false;  ///< commonsense_dialogues: the first turn is a target too
-  bool labelled = false;    ///< the target is a class label or a number, which no filter counts
+  /// The target is a class label or a number, which no filter counts; tasks: texts and labels for
+  /// classifiers, where otherwise there are prompts and answers.
+  bool labelled = false;
 
   size_t min_words = 0, max_words = 0;  ///< of each side; 0 = no limit, here and below
   size_t max_characters = 0;            ///< of each side

@@ -69,6 +69,35 @@ size_t LineNumbers::of(size_t offset) const {
   return 1 + (std::lower_bound(ends_.begin(), ends_.end(), offset) - ends_.begin());
 }
 
+std::vector<std::string> split_tabs(const std::string& line) {
+  std::vector<std::string> columns;
+  for (size_t begin = 0;;) {
+    size_t end = line.find('\t', begin);
+    columns.push_back(line.substr(begin, end == std::string::npos ? end : end - begin));
+    if (end == std::string::npos) return columns;
+    begin = end + 1;
+  }
+}
+
+bool next_object(LineReader& reader, nlohmann::json& object) {
+  std::string line;
+  if (!reader.next(line)) return false;
+  try {
+    object = nlohmann::json::parse(line);
+  } catch (const nlohmann::json::parse_error& e) {
+    throw std::runtime_error(
+        fmt::format("{}: not JSON at character {} of the line; one object a line "
+                    "was expected",
+                    reader.where(), e.byte));
+  } catch (const nlohmann::json::out_of_range&) {
+    throw std::runtime_error(fmt::format("{}: a number of the line is too large", reader.where()));
+  }
+  if (!object.is_object())
+    throw std::runtime_error(fmt::format("{}: {} found, one JSON object a line was expected",
+                                         reader.where(), object.type_name()));
+  return true;
+}
+
 std::string one_line(std::string_view text) {
   std::string line(text);
   for (char& c : line)

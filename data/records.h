@@ -21,6 +21,9 @@ NextRecord webnlg_records(const ReadOptions& options);
 NextRecord dialogue_records(const ReadOptions& options);
 /// WMT's SGM, source and reference file; segments belong together by document and number.
 NextRecord sgm_records(const ReadOptions& options);
+/// GLUE's tasks, as TSV, and SuperGLUE's, as JSONL (data/tasks.h).
+NextRecord glue_records(const ReadOptions& options);
+NextRecord superglue_records(const ReadOptions& options);
 /// Records that were read already, one by one.
 NextRecord records_of(std::vector<Example> examples);
 
@@ -41,6 +44,13 @@ class LineNumbers {
  private:
   std::vector<size_t> ends_;  // offsets of the line breaks
 };
+
+/// What stands between the tabs of a line.
+std::vector<std::string> split_tabs(const std::string& line);
+
+/// The JSON object on the next line; false at the end. Throws std::runtime_error, naming the line,
+/// for what is no object, or is cut off.
+bool next_object(LineReader& reader, nlohmann::json& object);
 
 /// The text as one line: tabs and line breaks become spaces, none at the ends.
 std::string one_line(std::string_view text);

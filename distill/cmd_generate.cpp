@@ -9,6 +9,7 @@
 #include "data/text.h"
 #include "distill/commands.h"
 #include "distill/evaluate.h"
+#include "distill/figures.h"
 
 namespace retort {
 namespace {
@@ -64,9 +65,10 @@ void evaluate(const Arguments& a) {
     return;
   }
   for (const auto& [key, value] : j.items())
-    fmt::print(
-        "{:26} {}\n", key,
-        value.is_object() ? fmt::format("{:.2f}", value["score"].get<double>()) : value.dump());
+    fmt::print("{:26} {}\n", key,
+               value.is_object()
+                   ? fmt::format("{:.{}f}", value["score"].get<double>(), find_figure(key).decimals)
+                   : value.dump());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "build_commit.h"
 #include "data/text.h"
+#include "distill/choices.h"
 #include "distill/commands.h"
 #include "distill/evaluate.h"
 #include "distill/figures.h"
@@ -120,8 +121,7 @@ std::string table(const std::vector<Json>& all) {
   for (const Figure& f : figures())
     if (std::string(f.name).find("_entropy") == std::string::npos)
       wanted.push_back({f.title, f.name, f.decimals});
-  for (Column c : std::initializer_list<Column>{{"accuracy", "accuracy", 4},
-                                                {"perplexity", "perplexity", 3},
+  for (Column c : std::initializer_list<Column>{{"perplexity", "perplexity", 3},
                                                 {"MSE", "mean_squared_error", 4},
                                                 {"training tokens/s", "tokens_per_second", -1},
                                                 {"minutes", "minutes", 1}})
@@ -145,7 +145,7 @@ std::string table(const std::vector<Json>& all) {
 
 // The first test examples with what each model made of them.
 std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
-  if (e.layout() != Layout::seq2seq && e.layout() != Layout::causal) return "";
+  if (has_answers(e.recipe().data) || e.layout() == Layout::blocks) return "";
   std::string split = e.evaluation_split(), text;
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
   std::vector<std::pair<std::string, std::vector<std::string>>> outputs;
@@ -171,8 +171,10 @@ std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
 void run(const RecipeArguments& a, bool overwrite) {
   Experiment e(load_recipe(a), Access::write);
   for (const std::string& split : {e.evaluation_split(), std::string("second_test")})
-    if (e.has(split))
-      e.pairs(split);  // what is wrong with it must not show after the training only
+    if (e.has(split)) {  // what is wrong with it must not show after the training only
+      e.pairs(split);
+      if (has_answers(e.recipe().data)) check_answers(e, split);
+    }
   std::vector<const Stage*> stages;
   if (e.recipe().has_teacher) stages.push_back(&e.recipe().teacher);
   for (const Stage& s : e.recipe().students) stages.push_back(&s);

@@ -91,7 +91,7 @@ void score(const Arguments& a) {
 void add_score_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand(
-      "score", "Metrics of plain text files: BLEU, chrF, TER, ROUGE, METEOR, diversity");
+      "score", "Metrics of plain text files: BLEU, chrF, TER, ROUGE, METEOR, diversity, labels");
   std::vector<std::string> names;
   for (const Metric& metric : metrics()) names.push_back(metric.name);
   c->add_option("--metric", a->metrics, "Any of " + join(names))

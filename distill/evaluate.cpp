@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "data/bootstrap.h"
+#include "distill/choices.h"
 #include "distill/figures.h"
 #include "distill/objective.h"
 #include "distill/progress.h"
@@ -148,25 +149,26 @@ Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model,
   GoldScore gold = score_gold(e, model, split, is_teacher || regression ? nullptr : teacher);
   if (regression) {
     j["mean_squared_error"] = gold.loss;
-    return j;
+  } else {
+    j["loss"] = gold.loss, j["ece"] = to_json(gold.calibration);
+    if (teacher && !is_teacher) j["agreement"] = to_json(gold.agreement);
   }
-  j["loss"] = gold.loss, j["accuracy"] = gold.accuracy;
-  j["ece"] = to_json(gold.calibration);
-  if (teacher && !is_teacher) j["agreement"] = to_json(gold.agreement);
-  if (e.layout() != Layout::classify) j["perplexity"] = std::exp(gold.loss);
-  if (e.layout() != Layout::seq2seq && e.layout() != Layout::causal) return j;
-  Generation g = generate_split(e, model, split, decode_options(e.recipe()));
+  bool answers = has_answers(e.recipe().data), classes = e.layout() == Layout::classify;
+  if (!answers) j["accuracy"] = gold.accuracy;  // of tokens; that of answers is a figure
+  if (!classes) j["perplexity"] = std::exp(gold.loss);
+  if (e.layout() == Layout::blocks) return j;
   j["metrics"] = options.metrics;
-  for (const std::string& name : options.metrics)
-    j[name] = to_json(find_metric(name).measure(g.hypotheses, g.references));
-  if (e.has("second_test")) {
-    Generation second = generate_split(e, model, "second_test", decode_options(e.recipe()));
+  auto measure = [&](const std::string& on, const std::string& prefix) {
+    Generation g = answers ? answer_split(e, model, on)
+                           : generate_split(e, model, on, decode_options(e.recipe()));
     for (const std::string& name : options.metrics)
-      j["second_" + name] =
-          to_json(find_metric(name).measure(second.hypotheses, second.references));
-  }
-  j["length_ratio"] = to_json(g.length_ratio), j["end_rate"] = to_json(g.end_rate);
-  if (teacher && options.risks) {
+      j[prefix + name] = to_json(find_metric(name).measure(g.hypotheses, g.references));
+    return g;
+  };
+  Generation g = measure(split, "");
+  if (e.has("second_test")) measure("second_test", "second_");
+  if (!answers) j["length_ratio"] = to_json(g.length_ratio), j["end_rate"] = to_json(g.end_rate);
+  if (teacher && options.risks && !classes) {
     SampleScore own = score_samples(e, model, *teacher, split);
     j["likelihood_risk"] = to_json(own.risk);
     j["coverage_risk"] =

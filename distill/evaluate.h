@@ -1,5 +1,6 @@
-// What a trained model is worth: on gold text (perplexity, token accuracy), by its translations
-// (BLEU, chrF), and against its teacher (f-DISTILL's likelihood and coverage risk).
+// What a trained model is worth: on gold text (perplexity, token accuracy), by its outputs (BLEU,
+// chrF; of classes and choices accuracy, F1), and against its teacher (f-DISTILL's likelihood and
+// coverage risk).
 #pragma once
 #include "data/metrics.h"
 #include "distill/experiment.h"

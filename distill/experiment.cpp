@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "build_commit.h"
+#include "data/tasks.h"
 #include "data/text.h"
 #include "distill/hidden.h"
 #include "engine/safetensors.h"
@@ -142,12 +143,21 @@ const Encoded& Experiment::pairs(const std::string& split) {
   o.layout = layout_, o.max_source = recipe_.data.max_source,
   o.max_target = recipe_.data.max_target;
   o.truncate = recipe_.data.truncate;
-  if (layout_ == Layout::classify && recipe_.data.labels == "names")
-    o.labels = labels_.empty() ? labels_ = label_names(corpus("train")) : labels_;
+  o.labels = labels();
   Encoded e = encode(corpus(split), *tokenizer_, o);
   if (!quiet_ && !counts(e.counts).empty())
     fmt::print("{}: {} pairs{}\n", split, e.pairs.size(), counts(e.counts));
   return encoded_.emplace(split, std::move(e)).first->second;
+}
+
+const std::vector<std::string>& Experiment::labels() {
+  if (layout_ != Layout::classify || recipe_.data.labels != "names" || !labels_.empty())
+    return labels_;
+  if (const Task* task = find_task(recipe_.data.format))
+    for (const Choice& answer : task->answers) labels_.push_back(answer.label);
+  else
+    labels_ = label_names(corpus("train"));
+  return labels_;
 }
 
 const Stage& Experiment::stage(const std::string& name) const {
@@ -171,8 +181,7 @@ ModelConfig Experiment::resolve(ModelConfig c) {
         fmt::format("data.layout \"{}\" needs architecture = \"{}\", the model is \"{}\"",
                     recipe_.data.layout, wanted, c.architecture));
   if (layout_ == Layout::classify) {
-    pairs("train");
-    c.classes = recipe_.data.labels == "numbers" ? 1 : int(labels_.size());
+    c.classes = recipe_.data.labels == "numbers" ? 1 : int(labels().size());
     c.token_types = std::max(c.token_types, 2);
   }
   c.check();

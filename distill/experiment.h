@@ -32,6 +32,8 @@ class Experiment {
   const Encoded& pairs(const std::string& split);
   const Corpus& corpus(const std::string& split);
   bool has(const std::string& split) const;
+  /// The names of a classifier's classes, in their order; none where there are no classes.
+  const std::vector<std::string>& labels();
   /// Teacher or student by name; throws and lists the names.
   const Stage& stage(const std::string& name) const;
 

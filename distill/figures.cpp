@@ -59,10 +59,14 @@ Measurement measurement_of(const std::string& name, std::vector<std::vector<doub
                            std::string signature) {
   const Figure& figure = find_figure(name);
   if (segments.empty()) throw std::invalid_argument(name + ": no segments");
+  size_t needed = figure.statistics;
+  if (needed == 0 && (needed = segments[0].size()) % 3 != 0)
+    throw std::invalid_argument(
+        fmt::format("{}: segment 1 has {} statistics, 3 for each class are needed", name, needed));
   for (size_t i = 0; i < segments.size(); i++)
-    if (segments[i].size() != figure.statistics)
+    if (segments[i].size() != needed)
       throw std::invalid_argument(fmt::format("{}: segment {} has {} statistics, {} are needed",
-                                              name, i + 1, segments[i].size(), figure.statistics));
+                                              name, i + 1, segments[i].size(), needed));
   return {std::move(segments), figure.score_of, std::move(signature)};
 }
 

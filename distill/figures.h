@@ -12,7 +12,7 @@ struct Figure {
   int decimals;              ///< to print
   bool lower_is_better;
   double (*score_of)(const std::vector<double>& sums);
-  size_t statistics = 2;  ///< of each example
+  size_t statistics = 2;  ///< of each example; 0: as Metric has it
 };
 
 /// All figures: those of metrics(), then likelihood_risk coverage_risk teacher_dist length_ratio

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "data/tasks.h"
 #include "distill/presets.h"
 #include "losses/divergence.h"
 #include "losses/transport.h"
@@ -82,9 +83,6 @@ Json table_of(T options) {
   return w.table;
 }
 
-const std::vector<std::string> kMethods = {"mle", "seqkd", "kd",  "engine",    "kl",   "rkl",
-                                           "js",  "gjs",   "tvd", "predistil", "terms"};
-
 // Fields of a model that its vocabulary decides.
 const char* const kOfVocabulary[] = {"vocab", "pad", "bos", "eos"};
 
@@ -130,10 +128,11 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
     s.mix_end = s.mix;
   else
     read(file, mix_end, path + ".mix_end", s.mix_end);
+  const std::vector<std::string>& names = method_names();
   std::string base = s.method.substr(0, s.method.find(':'));
-  if (std::find(kMethods.begin(), kMethods.end(), base) == kMethods.end() ||
+  if (std::find(names.begin(), names.end(), base) == names.end() ||
       (base != s.method && base != "gjs"))
-    throw std::runtime_error(r.where("method") + ": " + no_such(s.method, kMethods));
+    throw std::runtime_error(r.where("method") + ": " + no_such(s.method, names));
   if (s.method == "terms") {
     if (!terms.is_array() || terms.empty())
       throw std::runtime_error(r.where("terms") +
@@ -199,44 +198,6 @@ void inherit_places(TomlFile& file, const std::string& from, const std::string& 
 
 }  // namespace
 
-bool Stage::sees(const std::string& writer) const {
-  double share =
-      writer == "teacher" ? mix.teacher + mix_end.teacher : mix.student + mix_end.student;
-  for (const Term& t : terms)
-    if (t.on == writer || (t.on == "mixed" && share > 0)) return true;
-  return false;
-}
-
-bool Stage::uses_kept(const Term& t) const {
-  return teacher_sequences.keep != "text" && t.on == "teacher" && t.loss != "ce";
-}
-bool Stage::uses_kept() const {
-  return std::any_of(terms.begin(), terms.end(), [&](const Term& t) { return uses_kept(t); });
-}
-
-std::vector<Term> method_terms(const std::string& method) {
-  if (method == "mle") return {{"ce", "gold"}};
-  if (method == "seqkd") return {{"ce", "teacher"}};
-  if (method == "kd") return {{"kl", "gold"}};
-  if (method == "engine") return {{"engine", "student"}};
-  if (method == "kl") return {{"kl", "teacher"}};
-  if (method == "rkl") return {{"rkl", "student"}};
-  if (method == "tvd") return {{"tvd", "teacher", 0.5}, {"tvd", "student", 0.5}};
-  if (method == "predistil") {
-    Term hidden{"hidden", "gold", 3};
-    hidden.normalize = true;
-    return {{"kl", "gold", 0.8}, {"ce", "gold", 0.2}, hidden};
-  }
-  if (method == "js") return method_terms("gjs:0.5");
-  if (method.substr(0, method.find(':')) == "gjs") {
-    double beta = parse_divergence(method).parameter;
-    auto number = [](double x) { return fmt::format("{}", x); };
-    return {{"skew_kl:" + number(beta), "teacher", beta},
-            {"skew_rkl:" + number(1 - beta), "student", 1 - beta}};
-  }
-  throw std::runtime_error("method: " + no_such(method, kMethods));
-}
-
 Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides) {
   Recipe recipe;
   TomlFile file = load_with_preset(path, overrides, recipe.preset);
@@ -253,6 +214,9 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   read(file, data, "data", recipe.data);
   read(file, tokenizer, "tokenizer", recipe.tokenizer);
   read(file, evaluate, "evaluate", recipe.evaluate);
+  if (const Task* task = find_task(recipe.data.format); task && !file.where.count("data.labels"))
+    recipe.data.labels = task->numbers ? "numbers" : "names";
+  if (!file.where.count("evaluate.metrics")) recipe.evaluate.metrics = usual_metrics(recipe.data);
   TrainOptions shared;
   read(file, train, "train", shared);
   recipe.has_teacher = !teacher.is_null();
@@ -295,6 +259,14 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
       for (Term& t : s.terms) t.on = "gold";
   check_recipe(file, recipe);
   return recipe;
+}
+
+bool has_answers(const DataOptions& o) { return o.layout == "classify" || find_task(o.format); }
+std::vector<std::string> usual_metrics(const DataOptions& o) {
+  if (const Task* task = find_task(o.format)) return task->metrics;
+  if (o.layout != "classify") return EvaluateOptions().metrics;
+  if (o.labels == "numbers") return {"pearson", "spearman"};
+  return {"accuracy"};
 }
 
 Device device_of(const Recipe& r) { return r.device == "cuda" ? Device::cuda : Device::cpu; }

@@ -25,7 +25,7 @@ struct DataOptions {
   std::string second_format;                          ///< of second_test; empty: format
   size_t second_limit = 0;
   int max_source = 128, max_target = 128;  ///< tokens
-  std::string labels = "names";            ///< classify: names or numbers
+  std::string labels = "names";            ///< classify: names or numbers; of tasks as they are
 };
 
 /// [tokenizer]: a given SentencePiece model, or how to train one on the training text.
@@ -135,9 +135,10 @@ struct Stage {
 
 /// [evaluate]
 struct EvaluateOptions : Decoding {
-  int max_length = 128;                                 ///< tokens, the end included
-  int rows = 64;                                        ///< sequences decoded at a time
-  std::vector<std::string> metrics = {"bleu", "chrf"};  ///< data/metrics.h
+  int max_length = 128;  ///< tokens, the end included
+  int rows = 64;         ///< sequences decoded at a time
+  std::vector<std::string> metrics = {"bleu",
+                                      "chrf"};  ///< data/metrics.h; of other data: usual_metrics()
   bool risks = true;  ///< likelihood and coverage risk, which need the teacher and sampling
 };
 
@@ -156,6 +157,8 @@ struct Recipe {
   bool has_teacher = false;
 };
 
+/// mle, seqkd, ... and "terms": given one by one.
+const std::vector<std::string>& method_names();
 /// The terms a method name stands for (f-DISTILL, eqs. 1-10), by whose sequences they are on;
 /// throws on an unknown one.
 ///   mle       ce, gold                     seqkd   ce, teacher (beam search unless said otherwise)
@@ -171,6 +174,11 @@ std::vector<Term> method_terms(const std::string& method);
 
 /// "no "X"; there are: A, B; did you mean "A"?"
 std::string no_such(const std::string& value, const std::vector<std::string>& names);
+/// Whether outputs are labels, numbers or answers to choose from (distill/choices.h), not text that
+/// the model writes: layout classify, and tasks (data/tasks.h).
+bool has_answers(const DataOptions& data);
+/// The metrics where a recipe names none: the task's, or of labels, numbers, text.
+std::vector<std::string> usual_metrics(const DataOptions& data);
 /// The device and the type that a recipe's words stand for.
 Device device_of(const Recipe& recipe);
 Dtype dtype_of(const Recipe& recipe);

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "data/metrics.h"
+#include "data/tasks.h"
+#include "data/text.h"
 #include "distill/hidden.h"
 #include "distill/recipe.h"
 #include "engine/suggest.h"
@@ -57,8 +59,20 @@ void check(const Table& t, const DataOptions& o) {
   for (auto [key, set] :
        {std::pair{"second_format", !o.second_format.empty()}, {"second_limit", o.second_limit > 0}})
     if (set && o.second_test.empty()) t.refuse(key, "is for data.second_test, which is not given");
-  if (!o.second_test.empty() && o.layout != "seq2seq" && o.layout != "causal")
-    t.refuse("second_test", "is for metrics on text; data.layout " + o.layout + " has none");
+  if (!o.second_test.empty() && o.layout == "blocks")
+    t.refuse("second_test", "is for metrics; data.layout blocks has none");
+  const Task* task = find_task(o.format);
+  const Task* second = o.second_format.empty() ? task : find_task(o.second_format);
+  if (task && o.layout == "blocks")
+    t.refuse("layout", "format " + o.format + " is for classify, seq2seq and causal");
+  if (task && o.layout == "classify" && !*task->texts)
+    t.refuse("layout", "format " + o.format +
+                           " is a choice between answers of its own; use seq2seq or causal");
+  if (task && o.layout == "classify" && (o.labels == "numbers") != task->numbers)
+    t.refuse("labels", "format " + o.format + " has " + (task->numbers ? "numbers" : "names"));
+  if ((task ? task->metrics : std::vector<std::string>()) !=
+      (second ? second->metrics : std::vector<std::string>()))
+    t.refuse("second_format", "has other metrics than data.format; use a task that has the same");
   t.at_least("max_source", o.max_source, 1);
   t.at_least("max_target", o.max_target, 1);
 }
@@ -81,6 +95,21 @@ void check(const Table& t, const Decoding& o, bool gold = false) {
   if (o.method == "beam_sample" && (o.top_k == 0 || o.temperature != 1 || o.top_p != 1))
     t.refuse(o.top_k == 0 ? "top_k" : "method",
              "beam_sample draws of the top_k likeliest tokens, at temperature 1, without top_p");
+}
+
+const char* name_of(Lines lines) {
+  return lines == Lines::text ? "text" : lines == Lines::labels ? "labels" : "numbers";
+}
+
+// What a metric compares must be what the data's outputs are; a task has its own in any case.
+void check_metrics(const Table& t, const Recipe& r) {
+  std::vector<std::string> usual = usual_metrics(r.data);
+  Lines lines = find_metric(usual[0]).lines;
+  for (const std::string& name : r.evaluate.metrics)
+    if (Lines its = find_metric(name).lines;
+        its != lines && std::find(usual.begin(), usual.end(), name) == usual.end())
+      t.refuse("metrics", fmt::format("{} is of {}, this data's outputs are {}: {}", name,
+                                      name_of(its), name_of(lines), join(usual)));
 }
 
 void check(const Table& t, const EvaluateOptions& o) {
@@ -194,7 +223,8 @@ int longest(const Recipe& r) {
   const DataOptions& d = r.data;
   if (d.layout == "classify") return d.max_source + 2;
   if (d.layout == "blocks") return d.max_target;
-  int target = std::max(d.max_target + 1, r.evaluate.max_length);
+  int target = d.max_target + 1;
+  if (!has_answers(d)) target = std::max(target, r.evaluate.max_length);
   return d.layout == "causal" ? d.max_source + target : std::max(d.max_source + 1, target);
 }
 
@@ -324,6 +354,7 @@ void check_recipe(const TomlFile& file, const Recipe& recipe) {
   check(Table{file, "data"}, recipe.data);
   check(Table{file, "tokenizer"}, recipe.tokenizer);
   check(Table{file, "evaluate"}, recipe.evaluate);
+  check_metrics(Table{file, "evaluate"}, recipe);
   if (recipe.has_teacher) {
     check(file, "teacher", recipe.teacher, recipe);
     check_teacher(Table{file, "teacher"}, recipe.teacher);

@@ -73,7 +73,11 @@ std::string table(const Study& study, const std::vector<std::string>& figures, b
 
 // What the pairs of the claims are tested in.
 std::vector<std::string> tested(const Study& study) {
-  return {study.metric, "likelihood_risk", "coverage_risk"};
+  std::vector<std::string> figures{study.metric};
+  for (const char* risk : {"likelihood_risk", "coverage_risk"})
+    if (std::find(study.columns.begin(), study.columns.end(), risk) != study.columns.end())
+      figures.push_back(risk);
+  return figures;
 }
 
 std::string tests(const Study& study) {

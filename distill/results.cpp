@@ -49,6 +49,11 @@ Measurement read_figure(const std::string& path, const Json& all, const char* na
   return measured;
 }
 
+// Of text that is written, "accuracy" is a number: the share of gold tokens that are likeliest.
+bool is_token_accuracy(const Json& j, const std::string& name) {
+  return name == "accuracy" && j[name].is_number();
+}
+
 }  // namespace
 
 StageResults read_results(const std::string& path) {
@@ -62,12 +67,12 @@ StageResults read_results(const std::string& path) {
   r.recipe_fingerprint = text("recipe_fingerprint");
   r.seed = get<uint64_t>(path, j, "seed"), r.minutes = get<double>(path, j, "minutes");
   if (!j.contains("metrics") || j["metrics"].empty())
-    throw std::runtime_error(path +
-                             ": no metrics; classifiers' runs are not compared, of another "
-                             "recipe name evaluate.metrics and `retort run` it again");
+    throw std::runtime_error(
+        path + ": no metrics; name evaluate.metrics and `retort run` its recipe again");
   r.metrics = get<std::vector<std::string>>(path, j, "metrics");
   for (const Figure& figure : figures())
-    if (j.contains(figure.name)) r.figures[figure.name] = read_figure(path, j, figure.name);
+    if (j.contains(figure.name) && !is_token_accuracy(j, figure.name))
+      r.figures[figure.name] = read_figure(path, j, figure.name);
   if (!r.figures.contains(r.metrics[0])) refuse(path, r.metrics[0] + " is missing");
   std::string folder = fs::path(path).parent_path().filename().string();
   if (folder != r.stage)

@@ -20,24 +20,6 @@ Measurement empty(const char* figure, size_t examples) {
           ""};
 }
 
-// Each batch of the pairs, shortest first; a row's id is its index among the pairs.
-template <class F>
-void each_batch(Experiment& e, const std::vector<TokenPair>& pairs, F f) {
-  BatchOptions o;
-  o.layout = e.layout(), o.shuffle = false;
-  for (const TokenPair& p : pairs)
-    o.tokens = std::max({o.tokens, int(p.source.size()) + int(p.target.size()) + 4});
-  Batcher batcher(pairs, e.specials(), o);
-  for (int i = 0; i < batcher.count(0); i++) f(batcher.batch(0, i));
-}
-
-// (N, V) logits of a batch.
-Tensor logits_of(const Model& model, const Batch& b, Layout layout) {
-  Pass pass;
-  Tensor logits = model.forward(inputs_of(b, layout, model.device()), pass).logits;
-  return reshape(logits, {logits.rows(), logits.cols()});
-}
-
 std::vector<double> entropies(const Tensor& logits) {
   Tensor lp = log_softmax(logits);
   return scale(sum(mul(exp(lp), lp), 1), -1).values();
@@ -55,6 +37,22 @@ std::vector<std::vector<int>> draw(Experiment& e, const Model& writer,
 
 }  // namespace
 
+void each_batch(Experiment& e, const std::vector<TokenPair>& pairs,
+                const std::function<void(const Batch&)>& use) {
+  BatchOptions o;
+  o.layout = e.layout(), o.shuffle = false;
+  for (const TokenPair& p : pairs)
+    o.tokens = std::max({o.tokens, int(p.source.size()) + int(p.target.size()) + 4});
+  Batcher batcher(pairs, e.specials(), o);
+  for (int i = 0; i < batcher.count(0); i++) use(batcher.batch(0, i));
+}
+
+Tensor row_logits(const Model& model, const Batch& b, Layout layout) {
+  Pass pass;
+  Tensor logits = model.forward(inputs_of(b, layout, model.device()), pass).logits;
+  return reshape(logits, {logits.rows(), logits.cols()});
+}
+
 GoldScore score_gold(Experiment& e, const Model& model, const std::string& split,
                      const Model* teacher) {
   NoGrad quiet;
@@ -64,7 +62,7 @@ GoldScore score_gold(Experiment& e, const Model& model, const std::string& split
   score.calibration = empty("ece", pairs.size());
   double right = 0;
   each_batch(e, pairs, [&](const Batch& b) {
-    Tensor logits = logits_of(model, b, e.layout());
+    Tensor logits = row_logits(model, b, e.layout());
     if (e.layout() == Layout::classify && b.labels.empty()) {  // regression
       std::vector<double> y = logits.values();
       for (size_t k = 0; k < y.size(); k++)
@@ -77,7 +75,7 @@ GoldScore score_gold(Experiment& e, const Model& model, const std::string& split
     BestTokens first = best(log_softmax(logits), 1);
     std::vector<int> likeliest = first.ids.ints(), of_teacher;
     std::vector<double> confidence = first.values.values();
-    if (teacher) of_teacher = best(logits_of(*teacher, b, e.layout()), 1).ids.ints();
+    if (teacher) of_teacher = best(row_logits(*teacher, b, e.layout()), 1).ids.ints();
     size_t length = losses.size() / size_t(b.size);
     for (size_t row = 0; row < losses.size(); row++) {
       if (b.labels[row] < 0) continue;
@@ -111,8 +109,8 @@ SampleScore score_samples(Experiment& e, const Model& writer, const Model& score
     for (int id : prompts.ids) targets.push_back(drawn[size_t(id)]);
     Batch b =
         with_targets(prompts, pairs, targets, e.layout(), e.specials(), e.recipe().data.max_target);
-    Tensor of_scorer = logits_of(scorer, b, e.layout()),
-           of_writer = &writer == &scorer ? of_scorer : logits_of(writer, b, e.layout());
+    Tensor of_scorer = row_logits(scorer, b, e.layout()),
+           of_writer = &writer == &scorer ? of_scorer : row_logits(writer, b, e.layout());
     Tensor labels = Tensor::from(b.labels, {of_scorer.rows()}, of_scorer.device());
     std::vector<double> losses = cross_entropy(of_scorer, labels).values(),
                         theirs = entropies(of_scorer), own = entropies(of_writer);

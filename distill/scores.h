@@ -1,10 +1,18 @@
 // What a model's probabilities show, example by example, so that each figure has an interval
 // (data/bootstrap.h): on gold text, on sequences that it or its teacher draws.
 #pragma once
+#include <functional>
+
 #include "data/metrics.h"
 #include "distill/experiment.h"
 
 namespace retort {
+
+/// Each batch of the pairs, shortest first; a row's id is its index among the pairs.
+void each_batch(Experiment& experiment, const std::vector<TokenPair>& pairs,
+                const std::function<void(const Batch&)>& use);
+/// (N, V) logits of a batch.
+Tensor row_logits(const Model& model, const Batch& batch, Layout layout);
 
 /// On gold targets of a split, teacher-forced.
 struct GoldScore {

@@ -28,7 +28,7 @@ os.rename("port.tmp", "port")
 server.serve_forever()
 )";
 
-// The files of webnlg, xsum and wmt16-en-ro in small, in the publishers' archives.
+// The files of webnlg, xsum, wmt16-en-ro, glue and superglue in small, in the publishers' archives.
 const char* const kArchives = R"(
 import io, json, os, tarfile, zipfile
 def tgz(path, files):
@@ -37,7 +37,7 @@ def tgz(path, files):
             info = tarfile.TarInfo(name)
             info.size = len(text.encode())
             tar.addfile(info, io.BytesIO(text.encode()))
-for name in ("webnlg", "xsum", "wmt16-en-ro"):
+for name in ("webnlg", "xsum", "wmt16-en-ro", "glue", "superglue"):
     os.mkdir(name)
 with zipfile.ZipFile("webnlg/webnlg-dataset-master.zip", "w") as file:
     for part in ("train", "dev", "test"):
@@ -61,6 +61,25 @@ seg = "<doc docid='d'><seg id='1'>{}</seg></doc>"
 for part, name in (("dev", "newsdev2016"), ("test", "newstest2016")):
     tgz(f"wmt16-en-ro/{part}.tgz", {f"{part}/{name}-enro-src.en.sgm": seg.format("cat"),
                                     f"{part}/{name}-enro-ref.ro.sgm": seg.format("pisica")})
+for archive, task, parts in (("CoLA", "CoLA", ""), ("SST-2", "SST-2", ""), ("STS-B", "STS-B", ""),
+                             ("QQP-clean", "QQP", ""), ("QNLIv2", "QNLI", ""), ("RTE", "RTE", ""),
+                             ("WNLI", "WNLI", ""), ("MNLI", "MNLI", "_matched _mismatched")):
+    with zipfile.ZipFile(f"glue/{archive}.zip", "w") as file:
+        for part in ["train", *("dev" + kind for kind in parts.split(" "))]:
+            file.writestr(f"{task}/{part}.tsv", f"x\t1\t\t{task} {part}.\n")
+            file.writestr(f"__MACOSX/{task}/._{part}.tsv", "no")
+rows = "".join(f"{i % 2}\t{i}\t{i + 10}\tA \" {i}\tB\r\n" for i in range(5))
+for part in ("train", "test"):
+    with open(f"glue/msr_paraphrase_{part}.txt", "wb") as file:
+        text = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\r\n" + rows
+        file.write(text.encode())
+with open("glue/mrpc_dev_ids.tsv", "w") as file:
+    file.write("1\t11\n3\t13\n")
+for task in ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC"):
+    with zipfile.ZipFile(f"superglue/{task}.zip", "w") as file:
+        for part in ("train", "val", "test"):
+            file.writestr(f"{task}/{part}.jsonl", json.dumps({"question": part, "passage": task,
+                                                             "label": True}) + "\n")
 )";
 
 struct Server {
@@ -137,7 +156,7 @@ TEST_CASE("data/get unpacks what the publishers pack") {
   server.files.file("archives.py", kArchives);
   std::string sets = t.folder + "sets/";
   REQUIRE(std::system(("cd " + server.files.folder + " && python3 archives.py").c_str()) == 0);
-  for (const char* name : {"webnlg", "xsum", "wmt16-en-ro"}) {
+  for (const char* name : {"webnlg", "xsum", "wmt16-en-ro", "glue", "superglue"}) {
     auto [status, log] = get(t.folder, name + (" " + sets), server.mirror);
     INFO(log);
     REQUIRE(status == 0);
@@ -156,6 +175,16 @@ TEST_CASE("data/get unpacks what the publishers pack") {
   CHECK(corpus.examples[1].target == "doi");
   corpus = read_corpus({.format = "wmt_sgm", .paths = {test + "src.en.sgm", test + "ref.ro.sgm"}});
   CHECK(corpus.examples[0].target == "pisica");
+  corpus = read_corpus({.format = "glue:cola", .paths = {sets + "glue/CoLA/dev.tsv"}});
+  CHECK(corpus.examples[0].source == "cola sentence: CoLA dev.");
+  CHECK(read_lines(sets + "glue/MNLI/dev_mismatched.tsv")[0] == "x\t1\t\tMNLI dev_mismatched.");
+  corpus = read_corpus({.format = "glue:mrpc", .paths = {sets + "glue/MRPC/dev.tsv"}});
+  REQUIRE(corpus.examples.size() == 2);
+  CHECK(corpus.examples[1].source == "mrpc sentence1: A \" 3 sentence2: B");
+  CHECK(read_lines(sets + "glue/MRPC/train.tsv").size() == 4);
+  corpus =
+      read_corpus({.format = "superglue:boolq", .paths = {sets + "superglue/BoolQ/val.jsonl"}});
+  CHECK(corpus.examples[0].source == "boolq passage: BoolQ question: val");
 
   std::filesystem::remove_all(sets + "xsum");
   std::filesystem::remove(sets + "xsum.sha256");

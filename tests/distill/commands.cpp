@@ -92,13 +92,14 @@ TEST_CASE("retort score prints every metric, its interval and a comparison") {
                       write("h", "a cat\nthe dogs ran\n") + " --versus " +
                       write("v", "a\nthe cat ran\n");
   std::string names;
+  size_t count = 0;
   for (const Metric& metric : metrics())
-    names += std::string(names.empty() ? "" : ",") + metric.name;
+    if (metric.lines == Lines::text) names += std::string(count++ ? "," : "") + metric.name;
   Result r = run("score --json --metric " + names + files);
   INFO(r.text);
   REQUIRE(r.status == 0);
   auto j = nlohmann::json::parse(r.text);
-  CHECK(j.size() == metrics().size());
+  CHECK(j.size() == count);
   CHECK(j["rouge1"]["score"] == 100);
   CHECK(j["ter"]["score"] == 20);
   for (auto& [name, one] : j.items()) {
