@@ -8,7 +8,7 @@ namespace retort {
 
 const std::vector<std::string>& method_names() {
   static const std::vector<std::string> names = {"mle", "seqkd", "kd",  "engine",    "kl",   "rkl",
-                                           "js",  "gjs",   "tvd", "predistil", "terms"};
+                                                 "js",  "gjs",   "tvd", "predistil", "terms"};
   return names;
 }
 
