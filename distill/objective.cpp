@@ -5,6 +5,7 @@
 #include <set>
 
 #include "distill/hidden.h"
+#include "distill/token_costs.h"
 #include "losses/coarsen.h"
 #include "losses/divergence.h"
 #include "losses/sequence.h"
@@ -104,6 +105,8 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
     if (t.on != "gold" && layout != Layout::seq2seq && layout != Layout::causal)
       throw std::runtime_error("stage " + stage.name +
                                ": only data.layout seq2seq and causal can be sampled");
+    if (is_transport(t.loss) && parse_transport(t.loss, t.parameters).cost == ClassCost::matrix)
+      token_costs_ = token_costs(*teacher, real_of(teacher->parameters().dtype()));
   }
 }
 
@@ -225,7 +228,8 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Teacher
   if (is_transport(term.loss)) {
     Transport t = parse_transport(term.loss, term.parameters);
     t.temperature = temperature;
-    Tensor loss = transport(t, {p, logits, mask, {}, {}, check}).loss;
+    Tensor cost = t.cost == ClassCost::matrix ? token_costs_ : Tensor();
+    Tensor loss = transport(t, {p, logits, mask, cost, {}, check}).loss;
     if (t.per_row) return sum(weighted(loss));
     return scale(sum(loss), term.weight * count_of(valid) / total_rows);  // of the micro-batches
   }

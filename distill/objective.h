@@ -82,6 +82,7 @@ class Objective {
   Specials specials_;
   uint64_t seed_;
   const Model* teacher_;
+  Tensor token_costs_;  // of transport terms with cost=matrix
   int max_target_;
   double smoothing_;
   Reduction reduction_;

@@ -145,8 +145,7 @@ void check(const Table& t, const Term& term) {
   t.one_of("on", term.on, {"gold", "teacher", "student", "mixed"});
   bool transports = is_transport(term.loss);
   try {
-    if (transports && parse_transport(term.loss, term.parameters).cost == ClassCost::matrix)
-      throw std::runtime_error("cost=matrix takes a tensor, which a recipe has not");
+    if (transports) parse_transport(term.loss, term.parameters);
     if (!transports && term.loss != "ce" && term.loss != "hidden") parse_divergence(term.loss);
   } catch (const std::exception& e) {
     t.refuse("loss", e.what());
@@ -180,6 +179,12 @@ void check(const Table& t, const Term& term) {
   t.at_least("temperature_end", term.temperature_end, 0);
 }
 
+// Whether it asks for the distances of tokens (distill/token_costs.h).
+bool moves_tokens(const Term& term) {
+  return is_transport(term.loss) &&
+         parse_transport(term.loss, term.parameters).cost == ClassCost::matrix;
+}
+
 // Whether what is kept of the teacher's distributions can serve the terms that see its sequences.
 void check_kept(const Table& t, const Stage& s, const VocabularyOptions& vocabulary) {
   const TeacherSequences& o = s.teacher_sequences;
@@ -208,6 +213,8 @@ void check_kept(const Table& t, const Stage& s, const VocabularyOptions& vocabul
                "use keep = \"text\"");
     if (coarse && term.mixture != "arithmetic")
       t.refuse("keep", "the exact mixture needs the probability of every token: use \"full\"");
+    if (moves_tokens(term))
+      t.refuse("keep", "holds distributions, no embeddings, which cost=matrix needs: use \"text\"");
     if (coarse && is_transport(term.loss))
       t.refuse("keep", "rows of keep_k tokens each have their own, " + term.loss +
                            " compares rows: use \"full\"");
@@ -277,6 +284,8 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
   for (size_t i = 0; i < s.terms.size(); i++) {
     Table term{file, path + ".terms." + std::to_string(i)};
     check(term, s.terms[i]);
+    if (recipe.data.layout == "classify" && moves_tokens(s.terms[i]))
+      term.refuse("parameters", "cost=matrix is of tokens' embeddings, classes have none");
     if (s.terms[i].loss != "hidden" || !recipe.has_teacher) continue;
     for (size_t k = 0; k < i; k++)
       if (s.terms[k].loss == "hidden") term.refuse("loss", "one term of hidden states is enough");

@@ -4,12 +4,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 
 #include "distill/objective.h"
+#include "distill/token_costs.h"
 #include "tests/devices.h"
 
 namespace fs = std::filesystem;
@@ -88,6 +90,29 @@ TEST_CASE("a batch-wise transport loss is over all valid positions, softmax over
   }
 }
 
+TEST_CASE("tokens cost what their embeddings are apart") {
+  Model teacher(small("encoder_decoder"), 2, Dtype::f64),
+      student(small("encoder_decoder"), 3, Dtype::f64);
+  Tensor costs = token_costs(teacher, Dtype::f64);
+  Numbers c = costs.values(), e = teacher.parameters()["tokens"].value.values();
+  auto distance = [&](size_t i, size_t j) {
+    double square = 0;
+    for (size_t d = 0; d < 16; d++) square += std::pow(e[i * 16 + d] - e[j * 16 + d], 2);
+    return std::sqrt(square);
+  };
+  CHECK(*std::max_element(c.begin(), c.end()) == 1);
+  CHECK(c[3 * 13 + 3] == 0);
+  CHECK(c[3 * 13 + 5] == c[5 * 13 + 3]);
+  CHECK(c[3 * 13 + 5] / c[2 * 13 + 7] == Approx(distance(3, 5) / distance(2, 7)));
+  Term moved = term("sinkhorn_sample");
+  moved.parameters = {"cost=matrix", "iters=5"};
+  Tensor rows = transport(parse_transport("sinkhorn_sample", moved.parameters),
+                          {valid_logits(teacher), valid_logits(student), {}, costs, {}, true})
+                    .loss;
+  CHECK(loss_of(student, teacher, {moved}, {kPairs}, Layout::seq2seq) ==
+        Approx(sum(rows).item() / rows.dim(0)).epsilon(1e-9));
+}
+
 TEST_CASE("SinKD's objective: cross-entropy, annealed distillation and transport of one batch") {
   Model teacher(small("encoder"), 2, Dtype::f64), student(small("encoder"), 3, Dtype::f64);
   std::vector<TokenPair> pairs;
@@ -153,7 +178,8 @@ TEST_CASE("recipes: transport terms have their own temperature; what does not fi
   refused("{loss = \"sinkhorn:unit\", parameters = \"eps=0\"}", "eps must be positive, got 0");
   refused("{loss = \"sinkhorn:unit\", parameters = \"iters=0\"}", "iters must be at least 1");
   refused("{loss = \"sinkhorn:unit\", parameters = \"ep=1\"}", "no parameter \"ep=1\"; it takes");
-  refused("{loss = \"sinkhorn_sample\", parameters = \"cost=matrix\"}", "a recipe has not");
+  std::string matrix = "{loss = \"sinkhorn_sample\", parameters = \"cost=matrix\"}";
+  CHECK_THROWS_WITH(load(matrix, "layout = \"classify\"\n"), Contains("classes have none"));
   refused("{loss = \"kl\", parameters = \"eps=1\"}", "are for transport losses");
   refused("{loss = \"kl\", temperature_end = -1}", "temperature_end: must be a number from 0");
   refused("{loss = \"ce\", temperature_end = 2}", "cross-entropy on labels takes none");
