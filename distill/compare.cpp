@@ -148,6 +148,10 @@ std::optional<Comparison> Study::compared(const std::string& first, const std::s
 std::vector<Study> study(const std::vector<std::string>& folders, const Resampling& resampling) {
   std::map<std::string, std::vector<RunResults>> recipes;
   for (const std::string& folder : folders) {
+    if (folders.size() > 1 && nothing_finished(folder)) {
+      fmt::print(stderr, "{}: nothing is finished there; left out\n", folder);
+      continue;
+    }
     RunResults run = read_run(folder);
     recipes[run.recipe].push_back(std::move(run));
   }

@@ -204,7 +204,7 @@ Tensor Objective::hidden_loss_of(const Term& term, const Model& student, const O
 }
 
 Tensor Objective::loss_of(const Term& term, const Tensor& student, const TeacherSide& teacher,
-                          const Batch& b, const Update& u, bool check) const {
+                          const Batch& b, Update& u, bool check) const {
   if (layout_ == Layout::classify && b.labels.empty()) {  // regression: mean squared error
     Tensor y = Tensor::from(std::vector<double>(b.values.begin(), b.values.end()), {b.size, 1},
                             student.dtype, student.device());
@@ -229,9 +229,12 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Teacher
     Transport t = parse_transport(term.loss, term.parameters);
     t.temperature = temperature;
     Tensor cost = t.cost == ClassCost::matrix ? token_costs_ : Tensor();
-    Tensor loss = transport(t, {p, logits, mask, cost, {}, check}).loss;
-    if (t.per_row) return sum(weighted(loss));
-    return scale(sum(loss), term.weight * count_of(valid) / total_rows);  // of the micro-batches
+    TransportLoss found = transport(t, {p, logits, mask, cost, {}, check});
+    u.solved.insert(u.solved.end(), found.solved.begin(), found.solved.end());
+    if (t.per_row) return sum(weighted(found.loss));
+    // Of the micro-batches the sum where the plan has the rows' mass, else the mean by their rows.
+    double share = t.mass_of_rows() ? 1 : count_of(valid) / total_rows;
+    return scale(sum(found.loss), term.weight * share);
   }
   DivergenceName name = parse_divergence(term.loss);
   DivergenceOptions o;
@@ -289,7 +292,7 @@ Update Objective::prepare(const Model& student, const std::vector<Batch>& batche
 }
 
 void Objective::accumulate(Model& student, Update& u, bool check) const {
-  u.losses.clear();
+  u.losses.clear(), u.solved.clear();
   uint32_t passes = 0;
   for (const auto& [writer, list] : u.batches) {
     bool wants_teacher = false, wants_hidden = false;

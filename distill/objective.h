@@ -6,6 +6,7 @@
 #include <map>
 
 #include "distill/teacher_rows.h"
+#include "losses/sinkhorn.h"
 
 namespace retort {
 
@@ -34,6 +35,7 @@ struct Update {
   double sequences = 0;                               ///< of each
   double progress = 0;                                ///< of training, 0 to 1
   std::vector<Tensor> losses;                         ///< of each forward pass, on the device
+  std::vector<Sinkhorn> solved;                       ///< what transport terms found
   /// Weighted sum of the terms: one f64 number on the device.
   Tensor loss() const;
 };
@@ -53,8 +55,8 @@ class Objective {
   Update prepare(const Model& student, const std::vector<Batch>& batches,
                  const std::vector<TokenPair>& pairs, long step, double progress = 0);
   /// Adds the gradients of an update to student.parameters(), and fills its losses. Nothing waits
-  /// for the device, except with `check`: then a divergence that is not finite is an error which
-  /// says why.
+  /// for the device, except transport terms, top-k rows, and with `check`: then a divergence that
+  /// is not finite is an error which says why.
   void accumulate(Model& student, Update& update, bool check = false) const;
 
   /// The student's sequences that are kept, as text for a checkpoint; restore() takes it back and
@@ -70,7 +72,7 @@ class Objective {
   Tensor hidden_loss_of(const Term& term, const Model& student, const Outputs& of_student,
                         const Outputs& of_teacher, const Batch& batch, const Update& update) const;
   Tensor loss_of(const Term& term, const Tensor& student, const TeacherSide& teacher,
-                 const Batch& batch, const Update& update, bool check) const;
+                 const Batch& batch, Update& update, bool check) const;
   std::vector<Term> terms_;
   Decoding of_teacher_;
   StudentSequences of_student_;

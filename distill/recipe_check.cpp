@@ -256,6 +256,12 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
     shares.at_least("gold", m->gold, 0), shares.at_least("teacher", m->teacher, 0);
     shares.at_least("student", m->student, 0);
   }
+  if (s.train.graph)
+    for (const Term& term : s.terms)
+      if (is_transport(term.loss) || (s.uses_kept(term) && s.teacher_sequences.keep == "top_k"))
+        Table{file, path + ".train"}.refuse(
+            "graph", term.loss + (is_transport(term.loss) ? "" : " on kept top_k rows") +
+                         " looks at numbers on its way, which a graph cannot; use graph = false");
   const StudentSequences& d = s.student_sequences;
   bool sampled = d.method == "sample" && d.temperature == 1 && d.top_k == 0 && d.top_p == 1 &&
                  d.min_length == 0;

@@ -83,6 +83,16 @@ StageResults read_results(const std::string& path) {
   return r;
 }
 
+bool nothing_finished(const std::string& folder) {
+  bool stages = false;
+  if (!fs::is_directory(folder)) return false;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (fs::exists(entry.path() / "results.json")) return false;
+    stages |= entry.is_directory();
+  }
+  return stages;
+}
+
 RunResults read_run(const std::string& folder) {
   if (!fs::is_directory(folder))
     throw std::runtime_error(folder + ": no such folder; give the output of a `retort run`");

@@ -253,6 +253,20 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     Json line = {{"step", at.step},       {"epoch", at.epoch}, {"loss", loss},
                  {"learning_rate", rate}, {"grad_norm", norm}, {"tokens", r.tokens},
                  {"seconds", seconds}};
+    if (!r.solved.empty() && t.log_every && at.step % t.log_every == 0) {
+      SinkhornReport worst;
+      for (const Sinkhorn& s : r.solved) {
+        SinkhornReport one = report(s);
+        worst.row_error = std::max(worst.row_error, one.row_error);
+        worst.column_error = std::max(worst.column_error, one.column_error);
+        worst.gap = std::max(worst.gap, one.gap);
+        worst.iterations = std::max(worst.iterations, one.iterations);
+      }
+      line["transport"] = {{"row_error", worst.row_error},
+                           {"column_error", worst.column_error},
+                           {"gap", worst.gap},
+                           {"iterations", worst.iterations}};
+    }
     if (r.sampled) line["sampled_tokens"] = r.sampled, line["sample_seconds"] = r.sample_seconds;
     if (t.valid_every && (at.step % t.valid_every == 0 || at.step == total) &&
         experiment.has("valid")) {

@@ -15,6 +15,8 @@ struct Transport {
   SinkhornOptions solver;
   ClassCost cost = ClassCost::zero_one;
   bool per_row = false;  ///< a loss of each row (N), or of the batch (1)
+  /// Whether the plan has mass N, so that the losses of parts of a batch add up.
+  bool mass_of_rows() const { return name == "sinkhorn:published"; }
   int top = 0;  ///< sinkhorn_sample: so many likeliest classes of each side and a bucket; 0: all
 };
 

@@ -265,6 +265,9 @@ TEST_CASE("compare: bad input is one line that names the file and what to do") {
   fs::create_directories(runs("empty/kl"));
   fails({runs("empty")}, "empty", "no STAGE/results.json in it; `retort run` its recipe");
 
+  CHECK(nothing_finished(runs("empty")));
+  CHECK_FALSE(nothing_finished(runs("absent")));
+
   std::string again = "; remove the file and `retort run` its recipe";
   Json good = results("kl", 1, values);
   for (const std::string bytes : {"", "{\"recipe\": ", "[1]"}) {

@@ -44,6 +44,8 @@ double loss_of(Model& student, const Model& teacher, const std::vector<Term>& te
   Update u = o.prepare(student, batches, {}, 0, progress);
   student.parameters().zero_grads();
   o.accumulate(student, u);
+  for (const Term& t : terms)
+    if (t.loss.rfind("sinkhorn:", 0) == 0) CHECK(report(u.solved.at(0)).column_error < 1e-6);
   return u.loss().item();
 }
 
@@ -135,6 +137,10 @@ TEST_CASE("SinKD's objective: cross-entropy, annealed distillation and transport
   Term unit = term("sinkhorn:unit", 1, 2);
   CHECK(loss({unit}, 0, {first, rest}) ==
         Approx(loss({unit}, 0, {first}) * 2 / 6 + loss({unit}, 0, {rest}) * 4 / 6));
+  // What has the rows' mass adds up.
+  Term published = term("sinkhorn:published", 1, 2);
+  CHECK(loss({published}, 0, {first, rest}) ==
+        Approx(loss({published}, 0, {first}) + loss({published}, 0, {rest})));
   // Its gradient is that of the numbers.
   loss({unit});
   Numbers gradient = student.parameters().grads().values();
@@ -187,5 +193,7 @@ TEST_CASE("recipes: transport terms have their own temperature; what does not fi
   CHECK_THROWS_WITH(
       load("{loss = \"sinkhorn:unit\"}", "layout = \"classify\"\nlabels = \"numbers\"\n"),
       Contains("a regression has no distributions for sinkhorn:unit to compare"));
+  CHECK_THROWS_WITH(load("{loss = \"uld\"}", "[train]\ngraph = true\n"),
+                    Contains("uld looks at numbers on its way, which a graph cannot"));
   fs::remove(path);
 }
