@@ -191,6 +191,12 @@ TEST_CASE("an encoder is pre-trained, distilled, and classifiers start as it") {
   refused("generate " + toml + " --input " + write("in", "red\n"), "an encoder generates nothing");
 }
 
+TEST_CASE("the recipe of the pre-trained encoder is one that this program takes") {
+  Recipe r = load_recipe("recipes/sinkd/pretrain.toml", {});
+  CHECK(r.data.layout == "masked");
+  CHECK(r.data.train.size() == 2);
+}
+
 TEST_CASE("pre-training killed and resumed ends with the same bytes") {
   fs::remove_all(folder());
   std::string command = "train " + pretraining(), dir = (folder() / "pretrain/teacher").string();
