@@ -1,4 +1,4 @@
-// The four layouts, and the plan of an epoch: shuffle, sort within pools, cut, shuffle the batches.
+// The layouts, and the plan of an epoch: shuffle, sort within pools, cut, shuffle the batches.
 #include "data/batch.h"
 
 #include <fmt/core.h>
@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 #include <stdexcept>
+
+#include "data/masking.h"
 
 namespace retort {
 namespace {
@@ -21,7 +23,7 @@ Row lay_out(const TokenPair& pair, Layout layout, const Specials& special) {
   auto join = [](std::vector<int>& to, const std::vector<int>& ids) {
     to.insert(to.end(), ids.begin(), ids.end());
   };
-  if (layout == Layout::classify) {
+  if (layout == Layout::classify || layout == Layout::masked) {
     row.source = {special.bos};
     join(row.source, x);
     row.source.push_back(special.eos);
@@ -60,6 +62,7 @@ int length_of(const TokenPair& pair, Layout layout) {
     case Layout::blocks:
       return y - 1;
     case Layout::classify:
+    case Layout::masked:
       return x + 2;
   }
   return 0;
@@ -103,12 +106,13 @@ Layout layout_named(const std::string& name) {
   if (name == "causal") return Layout::causal;
   if (name == "blocks") return Layout::blocks;
   if (name == "classify") return Layout::classify;
-  throw std::invalid_argument(
-      fmt::format("unknown layout '{}'; there are: seq2seq, causal, blocks, classify", name));
+  if (name == "masked") return Layout::masked;
+  throw std::invalid_argument(fmt::format(
+      "unknown layout '{}'; there are: seq2seq, causal, blocks, classify, masked", name));
 }
 
 Specials specials_of(const Tokenizer& tokenizer) {
-  return {tokenizer.pad(), tokenizer.bos(), tokenizer.eos()};
+  return {tokenizer.pad(), tokenizer.bos(), tokenizer.eos(), tokenizer.mask(), tokenizer.size()};
 }
 
 Batch collate(const std::vector<TokenPair>& pairs, Layout layout, const Specials& special) {
@@ -123,7 +127,7 @@ Batch collate(const std::vector<TokenPair>& pairs, Layout layout, const Specials
   for (int i = 0; i < batch.size; i++) {
     const Row& row = rows[i];
     append(batch.source, row.source, batch.source_length, special.pad);
-    if (layout == Layout::classify) {
+    if (layout == Layout::classify || layout == Layout::masked) {
       append(batch.token_types, row.token_types, batch.source_length, 0);
       batch.values.push_back(pairs[i].value);
     } else {
@@ -137,6 +141,10 @@ Batch collate(const std::vector<TokenPair>& pairs, Layout layout, const Specials
   batch.label_count =
       batch.labels.size() - std::count(batch.labels.begin(), batch.labels.end(), -1);
   return batch;
+}
+
+int Batch::row_of(size_t i) const {
+  return positions.empty() ? int(i / (labels.size() / size_t(size))) : positions[i] / source_length;
 }
 
 Batcher::Batcher(const std::vector<TokenPair>& pairs, const Specials& specials,
@@ -201,7 +209,10 @@ Batch Batcher::batch(int epoch, int index) {
         fmt::format("batches: epoch {} has no batch {}, it has {}", epoch, index, batches_.size()));
   std::vector<TokenPair> pairs;
   for (int i : batches_[index]) pairs.push_back(pairs_[i]), pairs.back().id = i;
-  return collate(pairs, options_.layout, specials_);
+  Batch batch = collate(pairs, options_.layout, specials_);
+  if (options_.layout == Layout::masked)
+    mask_tokens(batch, specials_, options_.seed, options_.shuffle ? epoch : 0);
+  return batch;
 }
 
 }  // namespace retort

@@ -19,6 +19,8 @@ enum class Layout {
            ///< to generate from. With an empty x: a language model of lines
   blocks,  ///< language model: all targets in order, each ended by eos, cut into equal blocks
   classify,  ///< source = bos a eos, or bos a eos b eos with token types 0 and 1; labels or values
+  masked,    ///< all text in order, each text ended by eos, cut into equal blocks; framed as
+             ///< classify's, some tokens masked (data/masking.h): labels are what stood there
 };
 
 /// The layout of a name as above. Throws std::invalid_argument listing the names.
@@ -36,7 +38,7 @@ struct TokenPair {
 /// How text becomes pairs.
 struct EncodeOptions {
   Layout layout = Layout::seq2seq;
-  int max_source = 128;                  ///< tokens, special ones not counted
+  int max_source = 128;                  ///< tokens, special ones not counted; masked: of a block
   int max_target = 128;                  ///< likewise; for blocks the length of a block
   bool truncate = false;                 ///< cut what is longer, instead of leaving the example out
   std::vector<std::string> labels = {};  ///< classify: class names; none = labels are numbers
@@ -59,25 +61,30 @@ std::vector<std::string> label_names(const Corpus& corpus);
 struct Batch {
   int size = 0, source_length = 0, target_length = 0;  ///< B, S, T
   std::vector<int> source;                             ///< [B, S]; none for blocks
-  std::vector<int> token_types;                        ///< [B, S]; classify only
+  std::vector<int> token_types;                        ///< [B, S]; classify and masked only
   std::vector<int> source_lengths;                     ///< [B] without padding
-  std::vector<int> decoder_input;                      ///< [B, T]; none for classify
-  std::vector<int> labels;  ///< [B, T]; classify: [B] classes, or none where they are numbers
+  std::vector<int> decoder_input;                      ///< [B, T]; none for classify and masked
+  std::vector<int> labels;     ///< [B, T]; classify: [B] classes, or none where they are numbers;
+                               ///< masked: [N]
+  std::vector<int> positions;  ///< [N] of masked: where labels stand, among all B S of the source
   std::vector<int> target_lengths;  ///< [B] positions of decoder_input without padding
   std::vector<float> values;        ///< [B] numbers of classify
   std::vector<int> ids;             ///< [B] TokenPair::id of each row; from a Batcher, its index
                                     ///< among the Batcher's pairs
   int label_count = 0;              ///< labels that are not -1
+  /// The row that labels[i] belongs to.
+  int row_of(size_t i) const;
 };
 
-/// The ids that frame sequences.
+/// The ids that frame sequences; for Layout::masked also what hides tokens, and how many there are.
 struct Specials {
   int pad = 0, bos = 2, eos = 3;
+  int mask = -1, vocabulary = 0;
 };
 Specials specials_of(const Tokenizer& tokenizer);
 
-/// Lays pairs out as one batch, in the order given. Also how sampled targets become a batch: copy
-/// the pairs, replace their targets, collate.
+/// Lays pairs out as one batch, in the order given; masks nothing (a Batcher does). Also how
+/// sampled targets become a batch: copy the pairs, replace their targets, collate.
 Batch collate(const std::vector<TokenPair>& pairs, Layout layout, const Specials& specials);
 
 /// What a batch may hold.
@@ -89,7 +96,8 @@ struct BatchOptions {
   bool shuffle = true;  ///< false: every epoch is the same, shortest pairs first (evaluation)
 };
 
-/// Cuts pairs into batches. Keeps a reference: the pairs must outlive it.
+/// Cuts pairs into batches; with Layout::masked each epoch masks anew. Keeps a reference: the pairs
+/// must outlive it.
 class Batcher {
  public:
   /// Throws std::invalid_argument when one pair alone is over the budget.

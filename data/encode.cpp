@@ -1,5 +1,4 @@
-// Text to pairs of token ids: lengths checked, labels looked up, language model text cut into
-// blocks.
+// Text to pairs of token ids: lengths checked, labels looked up, running text cut into blocks.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -8,7 +7,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "data/batch.h"
+#include "data/masking.h"
 #include "data/text.h"
 
 namespace retort {
@@ -67,7 +66,8 @@ std::vector<std::string> label_names(const Corpus& corpus) {
 }
 
 Encoded encode(const Corpus& corpus, const Tokenizer& tokenizer, const EncodeOptions& options) {
-  bool blocks = options.layout == Layout::blocks, classify = options.layout == Layout::classify;
+  bool blocks = options.layout == Layout::blocks, classify = options.layout == Layout::classify,
+       masked = options.layout == Layout::masked;
   if (options.max_source < 1 || options.max_target < 1)
     throw std::invalid_argument(
         fmt::format("encode: max_source {} and max_target {} must be positive", options.max_source,
@@ -84,6 +84,10 @@ Encoded encode(const Corpus& corpus, const Tokenizer& tokenizer, const EncodeOpt
   Encoded encoded;
   if (blocks) {
     encoded.pairs = cut_blocks(pairs, tokenizer, options.max_target);
+    return encoded;
+  }
+  if (masked) {
+    encoded.pairs = cut_masked(pairs, tokenizer.eos(), options.max_source);
     return encoded;
   }
   // Cuts or refuses a side that is too long.

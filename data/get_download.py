@@ -225,12 +225,20 @@ def superglue(work, result):
     return []
 
 
+def wikitext(work, result):
+    """train.txt, valid.txt, test.txt: a paragraph or a heading a line."""
+    for part in ("train", "valid", "test"):
+        extract(work / "wikitext-2-raw-v1.zip", rf"wiki\.{part}\.raw", result / f"{part}.txt")
+    return []
+
+
 SETS = {  # what unpacks a set, and what it must hold
     "dart": (keep, [f"dart-v1.1.1-full-{part}.json" for part in ("train", "dev", "test")]),
     "commonsense-dialogues": (keep, ["train.json", "valid.json", "test.json"]),
     "webnlg": (webnlg, ["train", "dev", "test"]),
     "glue": (glue, [*GLUE, "MRPC"]),
     "superglue": (superglue, SUPERGLUE),
+    "wikitext-2": (wikitext, ["train.txt", "valid.txt", "test.txt"]),
     "xsum": (xsum, ["train.jsonl.gz", "valid.jsonl.gz", "test.jsonl.gz"]),
     "wmt16-en-ro": (wmt16, ["train.en", "train.ro", "newsdev2016-enro-src.en.sgm",
                             "newsdev2016-enro-ref.ro.sgm", "newstest2016-enro-src.en.sgm",

@@ -123,10 +123,13 @@ NextRecord jsonl_records(const ReadOptions& options) {
 
 NextRecord text_records(const ReadOptions& options) {
   auto reader = std::make_shared<LineReader>(options.paths[0]);
-  return [=](Example& example) {
-    bool more = reader->next(example.target);
+  return [reader, paths = options.paths, file = size_t(0)](Example& example) mutable {
+    while (!reader->next(example.target)) {
+      if (++file >= paths.size()) return false;
+      reader = std::make_shared<LineReader>(paths[file]);
+    }
     example.line = reader->line_number();
-    return more;
+    return true;
   };
 }
 
@@ -165,7 +168,7 @@ const std::vector<std::pair<std::string, Format>>& formats() {
 NextRecord records(const ReadOptions& options) {
   for (const auto& [name, format] : formats()) {
     if (name != options.format) continue;
-    if (options.paths.size() != format.files)
+    if (!format_takes(name, options.paths.size()))
       throw std::invalid_argument(
           fmt::format("read_corpus: format {} takes {} file{}, {} given", name, format.files,
                       format.files == 1 ? "" : "s (source, target)", options.paths.size()));
@@ -231,6 +234,11 @@ size_t format_files(const std::string& wanted) {
   for (const auto& [name, format] : formats())
     if (name == wanted) return format.files;
   return 0;
+}
+
+bool format_takes(const std::string& format, size_t files) {
+  size_t least = format_files(format);
+  return least > 0 && (files == least || (format == "text" && files > least));
 }
 
 Corpus read_corpus(const ReadOptions& options) {

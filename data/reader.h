@@ -47,7 +47,8 @@ struct ReadOptions {
   /// tsv: one file of tab-separated columns, never quoted.
   /// parallel: two files, source and target; their lines belong together one by one.
   /// jsonl: one file with a JSON object a line; `source` and `target` name fields.
-  /// text: one file for language modelling; each line is a target.
+  /// text: one file or several, one after the other, for language modelling; each line is a
+  /// target.
   /// dart (JSON or XML), webnlg (an XML file, or a folder of them), commonsense_dialogues: one
   /// file. xsum: jsonl with the fields document and summary. wmt_sgm: two files, source and
   /// reference. glue:NAME, superglue:NAME (data/tasks.h): one file, TSV and JSONL.
@@ -72,9 +73,11 @@ struct ReadOptions {
   size_t limit = 0;                     ///< keep the first `limit` examples that pass
 };
 
-/// The names of the formats, and how many files one of them takes (0: no such format).
+/// The names of the formats, how many files one of them takes (0: no such format), and whether it
+/// takes so many: text takes that many or more.
 std::vector<std::string> format_names();
 size_t format_files(const std::string& format);
+bool format_takes(const std::string& format, size_t files);
 
 /// Reads a corpus. Examples with an empty side are always left out and counted. Throws
 /// std::runtime_error for a file that cannot be read, has a line of another shape (file:line, what

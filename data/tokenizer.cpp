@@ -6,6 +6,7 @@
 #include <sentencepiece_trainer.h>
 
 #include <stdexcept>
+#include <unordered_map>
 
 #include "data/text.h"
 
@@ -41,18 +42,19 @@ void Tokenizer::train(const std::vector<std::string>& lines, const std::string& 
   Lines sentences(lines);
   // The work is divided by sentence over a fixed number of threads: sums are in the same order
   // everywhere.
-  auto status = sentencepiece::SentencePieceTrainer::Train(
-      {{"model_type", options.type},
-       {"vocab_size", std::to_string(options.vocabulary)},
-       {"character_coverage", fmt::format("{}", options.coverage)},
-       {"pad_id", "0"},
-       {"unk_id", "1"},
-       {"bos_id", "2"},
-       {"eos_id", "3"},
-       {"num_threads", "4"},
-       {"max_sentence_length", "1000000"},
-       {"minloglevel", "4"}},
-      &sentences, &model);
+  std::unordered_map<std::string, std::string> arguments = {
+      {"model_type", options.type},
+      {"vocab_size", std::to_string(options.vocabulary)},
+      {"character_coverage", fmt::format("{}", options.coverage)},
+      {"pad_id", "0"},
+      {"unk_id", "1"},
+      {"bos_id", "2"},
+      {"eos_id", "3"},
+      {"num_threads", "4"},
+      {"max_sentence_length", "1000000"},
+      {"minloglevel", "4"}};
+  if (options.mask) arguments["control_symbols"] = "<mask>";
+  auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &sentences, &model);
   if (!status.ok()) {
     // The library's message opens with its source line in brackets and may end in its own option.
     std::string reason = status.ToString();
@@ -79,6 +81,8 @@ Tokenizer Tokenizer::load(const std::string& path) {
         fmt::format("{}: the model has no {} piece", path, tokenizer.unk_ < 0 ? "unk" : "eos"));
   tokenizer.pad_ = model->pad_id() >= 0 ? model->pad_id() : tokenizer.eos_;
   tokenizer.bos_ = model->bos_id() >= 0 ? model->bos_id() : tokenizer.pad_;
+  for (const char* piece : {"<mask>", "[MASK]"})
+    if (int id = model->PieceToId(piece); id != tokenizer.unk_) tokenizer.mask_ = id;
   tokenizer.hash_ = checksum_of(bytes);
   tokenizer.model_ = model;
   return tokenizer;
@@ -97,7 +101,7 @@ std::string Tokenizer::decode(const std::vector<int>& ids) const {
     if (id < 0 || id >= size())
       throw std::invalid_argument(
           fmt::format("tokenizer: decode: id {} is not in 0..{}", id, size() - 1));
-    if (id != pad_ && id != bos_ && id != eos_) kept.push_back(id);
+    if (id != pad_ && id != bos_ && id != eos_ && id != mask_) kept.push_back(id);
   }
   std::string text;
   auto status = model_->Decode(kept, &text);

@@ -17,6 +17,7 @@ struct TokenizerOptions {
   int vocabulary = 8000;         ///< pieces, the four special ones included
   std::string type = "unigram";  ///< or "bpe"
   double coverage = 0.9999;      ///< share of the characters that get a piece; the rest is unknown
+  bool mask = false;             ///< with a piece <mask>, id 4, that no text is encoded to
 };
 
 /// A loaded vocabulary; copies share it. All methods are safe to call from several threads.
@@ -37,8 +38,8 @@ class Tokenizer {
 
   /// Token ids of a text, without special ones.
   std::vector<int> encode(std::string_view text) const;
-  /// Text of token ids; pad, bos and eos are left out. Throws std::invalid_argument for an id out
-  /// of range.
+  /// Text of token ids; pad, bos, eos and mask are left out. Throws std::invalid_argument for an id
+  /// out of range.
   std::string decode(const std::vector<int>& ids) const;
 
   int size() const;
@@ -46,6 +47,8 @@ class Tokenizer {
   int unk() const { return unk_; }
   int bos() const { return bos_; }
   int eos() const { return eos_; }
+  /// The piece <mask> (or BERT's [MASK]) that stands for hidden tokens; -1 where there is none.
+  int mask() const { return mask_; }
   /// The piece of an id, for reports ("▁the").
   std::string piece(int id) const;
   /// XXH3-128 of the model file, to compare vocabularies by.
@@ -53,7 +56,7 @@ class Tokenizer {
 
  private:
   std::shared_ptr<const sentencepiece::SentencePieceProcessor> model_;
-  int pad_ = 0, unk_ = 0, bos_ = 0, eos_ = 0;
+  int pad_ = 0, unk_ = 0, bos_ = 0, eos_ = 0, mask_ = -1;
   std::string hash_;
 };
 

@@ -145,7 +145,8 @@ std::string table(const std::vector<Json>& all) {
 
 // The first test examples with what each model made of them.
 std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
-  if (has_answers(e.recipe().data) || e.layout() == Layout::blocks) return "";
+  if (has_answers(e.recipe().data) || e.layout() == Layout::blocks || e.layout() == Layout::masked)
+    return "";
   std::string split = e.evaluation_split(), text;
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
   std::vector<std::pair<std::string, std::vector<std::string>>> outputs;

@@ -55,6 +55,17 @@ std::vector<std::string> generate(Experiment& e, const Model& model,
   return out;
 }
 
+// Of the masked tokens of each block.
+Measurement accuracy_of(const GoldScore& gold) {
+  const Figure& f = find_figure("accuracy");
+  Measurement m{{}, f.score_of, ""};
+  for (const std::vector<double>& bins : gold.calibration.segments) {
+    std::vector<double>& sums = m.segments.emplace_back(2);
+    for (size_t b = 0; b < bins.size(); b += 3) sums[0] += bins[b + 2], sums[1] += bins[b];
+  }
+  return m;
+}
+
 }  // namespace
 
 std::vector<std::vector<int>> decode_pairs(Experiment& e, const Model& model,
@@ -109,8 +120,9 @@ Generation generate_split(Experiment& e, const Model& model, const std::string& 
 std::vector<std::string> generate_texts(Experiment& e, const Model& model,
                                         const std::vector<std::string>& sources,
                                         const DecodeOptions& options) {
-  if (e.layout() == Layout::classify)
-    throw std::runtime_error("data.layout classify: an encoder generates nothing; see retort eval");
+  if (e.layout() == Layout::classify || e.layout() == Layout::masked)
+    throw std::runtime_error("data.layout " + e.recipe().data.layout +
+                             ": an encoder generates nothing; see retort eval");
   std::vector<TokenPair> pairs(sources.size());
   for (size_t i = 0; i < sources.size(); i++) {
     pairs[i].source = e.tokenizer().encode(sources[i]);
@@ -156,7 +168,9 @@ Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model,
   bool answers = has_answers(e.recipe().data), classes = e.layout() == Layout::classify;
   if (!answers) j["accuracy"] = gold.accuracy;  // of tokens; that of answers is a figure
   if (!classes) j["perplexity"] = std::exp(gold.loss);
-  if (e.layout() == Layout::blocks) return j;
+  if (e.layout() == Layout::masked)
+    j["accuracy"] = to_json(accuracy_of(gold)), j["metrics"] = {"accuracy"};
+  if (e.layout() == Layout::blocks || e.layout() == Layout::masked) return j;
   j["metrics"] = options.metrics;
   auto measure = [&](const std::string& on, const std::string& prefix) {
     Generation g = answers ? answer_split(e, model, on)

@@ -15,7 +15,6 @@
 #include "data/text.h"
 #include "distill/hidden.h"
 #include "engine/safetensors.h"
-#include "models/published.h"
 
 namespace fs = std::filesystem;
 
@@ -51,11 +50,6 @@ std::string counts(const std::map<std::string, size_t>& dropped) {
   return s;
 }
 
-// Where the weights of `init = PATH` lie: in the file, or in a published folder.
-std::string init_file(const std::string& init) {
-  return fs::is_directory(init) ? init + "/model.safetensors" : init;
-}
-
 }  // namespace
 
 std::string checkpoint_path(const std::string& folder) {
@@ -79,6 +73,10 @@ Experiment::Experiment(Recipe recipe, Access access)
                                "name the right folder with output=FOLDER");
   }
   tokenizer_ = std::make_shared<Tokenizer>(Tokenizer::load(path));
+  if (layout_ == Layout::masked && tokenizer_->mask() < 0)
+    throw std::runtime_error(path +
+                             ": has no piece <mask>, which data.layout masked needs; without "
+                             "tokenizer.model a vocabulary is trained that has");
 }
 
 Experiment::~Experiment() {
@@ -119,7 +117,9 @@ void Experiment::make_vocabulary(const std::string& path) {
     if (!e.source.empty()) lines.push_back(e.source);
     if (layout_ != Layout::classify && !e.target.empty()) lines.push_back(e.target);
   }
-  Tokenizer::train(lines, path, {recipe_.tokenizer.size, recipe_.tokenizer.type});
+  TokenizerOptions options{recipe_.tokenizer.size, recipe_.tokenizer.type};
+  options.mask = layout_ == Layout::masked;
+  Tokenizer::train(lines, path, options);
   write_file_atomically(stamp_path, stamp);
 }
 
@@ -173,54 +173,19 @@ const Stage& Experiment::stage(const std::string& name) const {
 ModelConfig Experiment::resolve(ModelConfig c) {
   c.vocab = tokenizer_->size();
   c.pad = tokenizer_->pad(), c.bos = tokenizer_->bos(), c.eos = tokenizer_->eos();
-  const char* wanted = layout_ == Layout::seq2seq    ? "encoder_decoder"
-                       : layout_ == Layout::classify ? "encoder"
-                                                     : "decoder";
+  bool classify = layout_ == Layout::classify, masked = layout_ == Layout::masked;
+  const char* wanted = layout_ == Layout::seq2seq ? "encoder_decoder"
+                       : classify || masked       ? "encoder"
+                                                  : "decoder";
   if (c.architecture != wanted)
     throw std::runtime_error(
         fmt::format("data.layout \"{}\" needs architecture = \"{}\", the model is \"{}\"",
                     recipe_.data.layout, wanted, c.architecture));
-  if (layout_ == Layout::classify) {
-    c.classes = recipe_.data.labels == "numbers" ? 1 : int(labels().size());
-    c.token_types = std::max(c.token_types, 2);
-  }
+  if (classify) c.classes = recipe_.data.labels == "numbers" ? 1 : int(labels().size());
+  if (masked) c.classes = 0;
+  if (classify || masked) c.token_types = std::max(c.token_types, 2);
   c.check();
   return c;
-}
-
-// A model of this configuration with the values that `init` names.
-Model Experiment::initial(const Stage& stage, const ModelConfig& config) {
-  Model model(config, recipe_.seed, dtype_of(recipe_), device());
-  if (stage.init == "random") return model;
-  if (stage.init.rfind("student:", 0) == 0) {
-    std::string name = stage.init.substr(8);
-    Model first = load(name);
-    std::string other = config.difference(first.config().to_json());
-    if (!other.empty())
-      throw std::runtime_error("students." + stage.name + ".init: " + name +
-                               " is another model: " + other);
-    model.parameters().load(first.parameters().values());
-  } else if (stage.init.rfind("teacher:", 0) == 0) {
-    std::string mapping = copy_layers(load("teacher"), model, stage.init.substr(8));
-    if (!quiet_) fmt::print("{}\n", mapping);
-  } else {
-    // A published folder, or a file of our own names.
-    bool published = fs::is_directory(stage.init);
-    TensorFile file = load_safetensors(init_file(stage.init));
-    try {
-      if (published) {
-        std::string config = read_file(stage.init + "/config.json");
-        ModelConfig theirs = published_config(config);
-        std::string other = model.config().difference(theirs.to_json());
-        if (!other.empty()) throw std::runtime_error("is another model: " + other);
-        file.tensors = from_published(theirs, Json::parse(config)["model_type"], file.tensors);
-      }
-      model.parameters().load(file.tensors);
-    } catch (const std::exception& e) {
-      throw std::runtime_error(stage.init + ": " + e.what());
-    }
-  }
-  return model;
 }
 
 Model Experiment::build(const Stage& stage) {
@@ -285,7 +250,7 @@ Json Experiment::made_by(const Stage& stage) {
   if (recipe_.exact.tf32) t["tf32"] = true;
   t["train_checksum"] = corpus("train").checksum;
   t["tokenizer_hash"] = tokenizer_->hash();
-  if (std::string file = init_file(stage.init); fs::is_regular_file(file))
+  if (std::string file = init_file(stage.init).path; fs::is_regular_file(file))
     t["init_hash"] = checksum(file);
   return t;
 }
@@ -349,13 +314,16 @@ void Experiment::write_manifest(const Stage& stage) {
 
 Inputs inputs_of(const Batch& b, Layout layout, Device device) {
   Inputs in;
-  if (layout == Layout::seq2seq || layout == Layout::classify) {
+  bool encoder = layout == Layout::classify || layout == Layout::masked;
+  if (layout == Layout::seq2seq || encoder) {
     in.source = Tensor::from(b.source, {b.size, b.source_length}, device);
     in.source_lengths = Tensor::from(b.source_lengths, {b.size}, device);
     if (!b.token_types.empty())
       in.token_types = Tensor::from(b.token_types, {b.size, b.source_length}, device);
+    if (layout == Layout::masked)
+      in.positions = Tensor::from(b.positions, {int(b.positions.size())}, device);
   }
-  if (layout != Layout::classify) {
+  if (!encoder) {
     in.target = Tensor::from(b.decoder_input, {b.size, b.target_length}, device);
     in.target_lengths = Tensor::from(b.target_lengths, {b.size}, device);
   }

@@ -68,7 +68,7 @@ class Experiment {
   ModelConfig resolve(ModelConfig config);
   Json made_by(const Stage& stage);
   std::string results_of(const Stage& stage, bool any_seed);
-  Model initial(const Stage& stage, const ModelConfig& config);
+  Model initial(const Stage& stage, const ModelConfig& config);  // distill/initial.cpp
   void lock();
   void make_vocabulary(const std::string& path);
   Recipe recipe_;
@@ -80,6 +80,13 @@ class Experiment {
   std::map<std::string, Encoded> encoded_;
   std::vector<std::string> labels_;
 };
+
+/// What `init = PATH` names (distill/initial.cpp): a file of weights, of a published folder its
+/// model.safetensors; of PATH:0,2 also the layers, else none.
+struct InitFile {
+  std::string path, layers;
+};
+InitFile init_file(const std::string& init);
 
 /// Device tensors of a batch.
 Inputs inputs_of(const Batch& batch, Layout layout, Device device);

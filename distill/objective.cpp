@@ -217,8 +217,10 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Teacher
   std::vector<int> valid = valid_rows(b, layout_);
   Tensor labels = Tensor::from(b.labels, {n}, device);
   double total_rows = u.rows.at(term.on);
-  Tensor weights = reduction_weights(reduction_, valid, n / b.size, total_rows, u.sequences,
-                                     logits.dtype, device);
+  // Masked tokens stand in no rectangle; their recipes have no reduction by sequences.
+  int length = layout_ == Layout::masked ? n : n / b.size;
+  Tensor weights =
+      reduction_weights(reduction_, valid, length, total_rows, u.sequences, logits.dtype, device);
   auto weighted = [&](const Tensor& rows) { return scale(mul(rows, weights), term.weight); };
   if (term.loss == "ce") return sum(weighted(cross_entropy(logits, labels, smoothing_)));
   double temperature = term.temperature;
@@ -276,7 +278,7 @@ Update Objective::prepare(const Model& student, const std::vector<Batch>& batche
       Batch b = sequences_of(writer, gold, pairs, student, replays, u);
       long valid = layout_ == Layout::classify ? b.size : b.label_count;
       u.rows[on] += double(valid);
-      if (layout_ == Layout::seq2seq || layout_ == Layout::classify)
+      if (layout_ != Layout::causal && layout_ != Layout::blocks)
         u.source_rows[on] += count_of(valid_source_rows(b));
       u.batches[on].push_back(std::move(b));
     }

@@ -254,7 +254,8 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
     inherit_places(file, "train.", at + ".train.");
     recipe.students.push_back(read_stage(file, name, table, at, shared));
   }
-  if (recipe.data.layout == "classify")  // one decision, no prefix that somebody wrote
+  // One decision, or one for each masked token: no prefix that somebody wrote.
+  if (recipe.data.layout == "classify" || recipe.data.layout == "masked")
     for (Stage& s : recipe.students)
       for (Term& t : s.terms) t.on = "gold";
   check_recipe(file, recipe);

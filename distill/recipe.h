@@ -13,7 +13,7 @@ namespace retort {
 /// [data]: which files, in which format (data/reader.h), laid out how (data/batch.h).
 struct DataOptions {
   std::string format = "tsv", layout = "seq2seq";
-  std::vector<std::string> train, valid, test;  ///< one file each; two for some formats
+  std::vector<std::string> train, valid, test;  ///< one file each; two, or more, for some formats
   std::vector<std::string> source = {"1"};
   std::string target = "2";
   bool header = false, deduplicate = false, truncate = false;
@@ -114,8 +114,8 @@ struct Mix {
 struct Stage {
   std::string name;
   ModelConfig model;
-  /// random, a checkpoint's path, "teacher:0,2" (copied layers), or "student:NAME" (the weights of
-  /// a student before this one).
+  /// random, a file's path (with ":0,2" layers of it), "teacher:0,2" (copied layers), or
+  /// "student:NAME" (the weights of a student before this one).
   std::string init = "random";
   std::string method = "mle";  ///< a name of method_terms(), or "terms"
   /// Of the method's terms that can take them (see Term); "arithmetic" and "none" where terms are
@@ -169,7 +169,7 @@ const std::vector<std::string>& method_names();
 ///   predistil 0.8 kl + 0.2 ce + 3 hidden, gold: what the students of the others start from
 ///             (section 2.3; weights as in its published code). States are normalised: those of
 ///             pre-norm models have no common scale, and the largest would be all of the loss
-/// With data.layout classify all are on the labelled texts: there is no prefix to be written.
+/// With data.layout classify and masked all are on gold: there is no prefix to be written.
 std::vector<Term> method_terms(const std::string& method);
 
 /// "no "X"; there are: A, B; did you mean "A"?"

@@ -43,27 +43,29 @@ struct Table {
 void check(const Table& t, const DataOptions& o) {
   t.one_of("format", o.format, format_names());
   t.one_of("references", o.references, {"each", "first"});
-  t.one_of("layout", o.layout, {"seq2seq", "causal", "blocks", "classify"});
+  t.one_of("layout", o.layout, {"seq2seq", "causal", "blocks", "classify", "masked"});
   t.one_of("labels", o.labels, {"names", "numbers"});
   if (o.train.empty()) t.refuse("train", "name the training file");
   size_t files = format_files(o.format);
   for (auto [key, paths] : {std::pair{"train", &o.train}, {"valid", &o.valid}, {"test", &o.test}})
-    if (!paths->empty() && paths->size() != files)
+    if (!paths->empty() && !format_takes(o.format, paths->size()))
       t.refuse(key, "format " + o.format + " takes " +
                         (files == 1 ? "one file" : "two files, source and target"));
   if (!o.second_format.empty()) t.one_of("second_format", o.second_format, format_names());
-  files = format_files(o.second_format.empty() ? o.format : o.second_format);
-  if (!o.second_test.empty() && o.second_test.size() != files)
+  const std::string& other = o.second_format.empty() ? o.format : o.second_format;
+  files = format_files(other);
+  if (!o.second_test.empty() && !format_takes(other, o.second_test.size()))
     t.refuse("second_test", std::string("its format takes ") +
                                 (files == 1 ? "one file" : "two files, source and target"));
   for (auto [key, set] :
        {std::pair{"second_format", !o.second_format.empty()}, {"second_limit", o.second_limit > 0}})
     if (set && o.second_test.empty()) t.refuse(key, "is for data.second_test, which is not given");
-  if (!o.second_test.empty() && o.layout == "blocks")
-    t.refuse("second_test", "is for metrics; data.layout blocks has none");
+  bool running = o.layout == "blocks" || o.layout == "masked";  // text, without examples
+  if (!o.second_test.empty() && running)
+    t.refuse("second_test", "is for metrics; data.layout " + o.layout + " has none");
   const Task* task = find_task(o.format);
   const Task* second = o.second_format.empty() ? task : find_task(o.second_format);
-  if (task && o.layout == "blocks")
+  if (task && running)
     t.refuse("layout", "format " + o.format + " is for classify, seq2seq and causal");
   if (task && o.layout == "classify" && !*task->texts)
     t.refuse("layout", "format " + o.format +
@@ -228,11 +230,24 @@ void check_kept(const Table& t, const Stage& s, const VocabularyOptions& vocabul
 // The positions a model may have to see: the longest data the recipe lets in, or what it generates.
 int longest(const Recipe& r) {
   const DataOptions& d = r.data;
-  if (d.layout == "classify") return d.max_source + 2;
+  if (d.layout == "classify" || d.layout == "masked") return d.max_source + 2;
   if (d.layout == "blocks") return d.max_target;
   int target = d.max_target + 1;
   if (!has_answers(d)) target = std::max(target, r.evaluate.max_length);
   return d.layout == "causal" ? d.max_source + target : std::max(d.max_source + 1, target);
+}
+
+// Masked tokens are single decisions: what is of sequences has no meaning.
+void check_masked(const TomlFile& file, const std::string& path, const Stage& s) {
+  if (s.train.reduction == "sequences")
+    Table{file, path + ".train"}.refuse(
+        "reduction",
+        "is \"tokens\" or \"batch\" with data.layout masked, whose blocks have "
+        "equally many masked tokens");
+  for (const Term& term : s.terms)
+    if (term.mixture != "arithmetic")
+      Table{file, path}.refuse("mixture",
+                               "exact ones are of sequences, data.layout masked has none");
 }
 
 void check(const TomlFile& file, const std::string& path, const Stage& s, const Recipe& recipe) {
@@ -287,6 +302,7 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
     if (t.loss == "ce" && s.mix.student + s.mix_end.student > 0)
       mix.refuse("student", "cross-entropy on the student's own samples makes it collapse");
   }
+  if (recipe.data.layout == "masked") check_masked(file, path, s);
   for (size_t i = 0; i < s.terms.size(); i++) {
     Table term{file, path + ".terms." + std::to_string(i)};
     check(term, s.terms[i]);

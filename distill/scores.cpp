@@ -76,10 +76,9 @@ GoldScore score_gold(Experiment& e, const Model& model, const std::string& split
     std::vector<int> likeliest = first.ids.ints(), of_teacher;
     std::vector<double> confidence = first.values.values();
     if (teacher) of_teacher = best(row_logits(*teacher, b, e.layout()), 1).ids.ints();
-    size_t length = losses.size() / size_t(b.size);
     for (size_t row = 0; row < losses.size(); row++) {
       if (b.labels[row] < 0) continue;
-      size_t id = size_t(b.ids[row / length]);
+      size_t id = size_t(b.ids[size_t(b.row_of(row))]);
       bool hit = likeliest[row] == b.labels[row];
       double probability = std::exp(confidence[row]);
       size_t bin = std::min(ece_bins - 1, size_t(probability * ece_bins));

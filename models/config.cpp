@@ -151,7 +151,7 @@ void ModelConfig::check() const {
     if (id < 0 || id >= vocab)
       bad("special id " + std::to_string(id) + " is outside the vocabulary of " +
           std::to_string(vocab));
-  if (architecture == "encoder") positive("classes", classes);
+  not_negative("classes", classes);
 }
 
 }  // namespace retort

@@ -31,7 +31,8 @@ struct ModelConfig {
   bool logit_bias = false;          ///< BART's final_logits_bias (a buffer, not trained)
   double embedding_scale = 1;       ///< BART's scale_embedding: sqrt(width)
   int token_types = 0;              ///< BERT: 2
-  int classes = 0;                  ///< encoder: size of the classification head; 1 = regression
+  int classes = 0;                  ///< encoder: size of the classification head; 1 = regression,
+                                    ///< 0 = a head that predicts masked tokens instead
   double dropout = 0, attention_dropout = 0;
   double init_std = 0.02;
   int pad = 0, bos = 2, eos = 3;  ///< token ids; bos starts a decoder

@@ -22,6 +22,8 @@ Inputs inputs_for(const ModelConfig& c, Device device) {
     in.source = Tensor::from(std::vector<int>{4, 5, 6, 7, 8, 9, 10, 0}, {2, 4}, device);
     in.source_lengths = Tensor::from(std::vector<int>{4, 3}, {2}, device);
   }
+  if (c.architecture == "encoder" && c.classes == 0)
+    in.positions = Tensor::from(std::vector<int>{1, 2, 5}, {3}, device);
   if (c.architecture != "encoder")
     in.target = Tensor::from(std::vector<int>{2, 5, 9, 2, 10, 0}, {2, 3}, device);
   return in;
@@ -29,8 +31,8 @@ Inputs inputs_for(const ModelConfig& c, Device device) {
 
 // The whole model as a function of its parameters, dropout included (its draws are fixed by the
 // key).
-GradResult check_model(const std::string& preset, Device device) {
-  Model model(small(preset), 3, Dtype::f64, device);
+GradResult check_model(const ModelConfig& config, Device device) {
+  Model model(config, 3, Dtype::f64, device);
   Inputs in = inputs_for(model.config(), device);
   std::vector<Tensor> values;
   for (const Parameter& p : model.parameters().list())
@@ -62,8 +64,11 @@ GradResult check_model(const std::string& preset, Device device) {
 std::vector<GradCase> layer_cases() {
   std::vector<GradCase> cases;
   for (const char* preset : {"gpt2", "bert", "bart", "t5", "t5-v1.1", "llama"})
-    cases.push_back(
-        {std::string("model:") + preset, [preset](Device d) { return check_model(preset, d); }});
+    cases.push_back({std::string("model:") + preset,
+                     [c = small(preset)](Device d) { return check_model(c, d); }});
+  ModelConfig masked = small("bert");
+  masked.classes = 0;
+  cases.push_back({"model:bert-masked", [masked](Device d) { return check_model(masked, d); }});
   return cases;
 }
 

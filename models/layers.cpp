@@ -115,4 +115,13 @@ Tensor CrossAttention::operator()(const Tensor& x, const Context& context) const
   return out(merge_heads(attention(queries, keys(both), values(both), o)));
 }
 
+MaskedHead::MaskedHead(Parameters& p, const ModelConfig& c)
+    : dense(p, "masked.dense", c.width, c.width, true, c.init_std),
+      norm(p, "masked.norm", c),
+      bias(p.add("masked.bias", {c.vocab}, 0)) {}
+
+Tensor MaskedHead::operator()(const Tensor& x, const Tensor& tokens) const {
+  return linear(norm(gelu(dense(x))), tokens, bias, real_of(x.dtype));
+}
+
 }  // namespace retort

@@ -72,6 +72,17 @@ struct CrossAttention {
   Tensor operator()(const Tensor& x, const Context& context) const;
 };
 
+/// BERT's head for masked tokens: norm(gelu(x W + b)) E^T + c, E the token embeddings (always,
+/// whatever `tied` says).
+struct MaskedHead {
+  Linear dense;
+  Norm norm;
+  Tensor bias;  // (V)
+  MaskedHead(Parameters& p, const ModelConfig& c);
+  /// Hidden states (N, C) and embeddings (V, C) -> logits (N, V), f32 of bf16.
+  Tensor operator()(const Tensor& x, const Tensor& tokens) const;
+};
+
 /// Dropout of a training pass, nothing otherwise.
 Tensor drop(const Tensor& x, double p, Pass* pass);
 

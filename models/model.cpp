@@ -28,6 +28,7 @@ struct Model::Net {
   Tensor tokens, logit_bias;
   std::optional<Stack> encoder, decoder;
   Linear head, pooler, classifier;
+  std::optional<MaskedHead> masked;
 
   Net(const ModelConfig& c, Parameters& p) : config(c) {
     tokens = p.add("tokens", {c.vocab, c.width}, c.init_std);
@@ -39,6 +40,8 @@ struct Model::Net {
       decoder.emplace(p, "decoder", c, tokens, c.layers, true, both);
       if (!c.tied) head = Linear(p, "head", c.width, c.vocab, false, c.init_std);
       if (c.logit_bias) logit_bias = p.add("logit_bias", {c.vocab}, 0);
+    } else if (c.classes == 0) {
+      masked.emplace(p, c);
     } else {
       pooler = Linear(p, "pooler", c.width, c.width, true, c.init_std);
       classifier = Linear(p, "classifier", c.width, c.classes, true, c.init_std);
@@ -77,6 +80,12 @@ Outputs Model::forward(const Inputs& in, Pass& pass, bool hidden) const {
   std::vector<Tensor>* encoder_hidden = hidden ? &out.encoder_hidden : nullptr;
   if (config_->architecture == "encoder") {
     Tensor x = net_->encode(in, &pass, encoder_hidden);
+    if (net_->masked) {
+      x = reshape(x, {-1, x.cols()});
+      if (in.positions.defined()) x = embedding(x, in.positions);
+      out.logits = (*net_->masked)(x, net_->tokens);
+      return out;
+    }
     x = reshape(slice(x, 1, 0, 1), {x.dim(0), x.dim(2)});
     out.logits =
         net_->classifier(drop(tanh(net_->pooler(x)), config_->dropout, &pass), real_of(x.dtype));
@@ -173,7 +182,7 @@ size_t Model::non_embedding_count() const {
   size_t n = 0;
   for (const Parameter& p : parameters_.list())
     if (p.name != "tokens" && p.name != "head.weight" && p.name != "logit_bias" &&
-        p.name.find(".positions") == std::string::npos &&
+        p.name != "masked.bias" && p.name.find(".positions") == std::string::npos &&
         p.name.find(".types") == std::string::npos)
       n += p.value.size();
   return n;

@@ -27,10 +27,12 @@ struct Inputs {
   Tensor source, source_lengths;  ///< (B, S), (B)
   Tensor target, target_lengths;  ///< (B, T) decoder input, (B)
   Tensor token_types;             ///< (B, S), BERT; undefined: all 0
+  Tensor positions = {};          ///< (N), of B S: masked tokens to predict; undefined: all
 };
 
 struct Outputs {
-  Tensor logits;  ///< (B, T, V), or (B, classes) of an encoder; f32 of a bf16 model
+  /// (B, T, V), or of an encoder (B, classes), (N, V) where it has no classes; f32 of a bf16 model.
+  Tensor logits;
   std::vector<Tensor> encoder_hidden,
       hidden;  ///< embedding output and each block's, when asked for
 };
@@ -73,7 +75,10 @@ class Model {
 
 /// Copies embeddings, head and the listed teacher layers into the student ("0,2,5"; for an
 /// encoder-decoder "0,2,5/0,3": encoder / decoder). Returns the mapping in words, one line per
-/// student layer. Throws where widths differ, naming the parameter.
-std::string copy_layers(const Model& teacher, Model& student, const std::string& layers);
+/// student layer. Of an encoder without classes only the encoder is copied into one with classes,
+/// whose head stays as it was drawn. `from` is what errors call the teacher. Throws where widths
+/// differ, naming the parameter.
+std::string copy_layers(const Model& teacher, Model& student, const std::string& layers,
+                        const std::string& from = "teacher");
 
 }  // namespace retort

@@ -28,7 +28,8 @@ os.rename("port.tmp", "port")
 server.serve_forever()
 )";
 
-// The files of webnlg, xsum, wmt16-en-ro, glue and superglue in small, in the publishers' archives.
+// The files of webnlg, xsum, wmt16-en-ro, glue, superglue and wikitext-2 in small, in the
+// publishers' archives.
 const char* const kArchives = R"(
 import io, json, os, tarfile, zipfile
 def tgz(path, files):
@@ -37,8 +38,11 @@ def tgz(path, files):
             info = tarfile.TarInfo(name)
             info.size = len(text.encode())
             tar.addfile(info, io.BytesIO(text.encode()))
-for name in ("webnlg", "xsum", "wmt16-en-ro", "glue", "superglue"):
+for name in ("webnlg", "xsum", "wmt16-en-ro", "glue", "superglue", "wikitext-2"):
     os.mkdir(name)
+with zipfile.ZipFile("wikitext-2/wikitext-2-raw-v1.zip", "w") as file:
+    for part in ("train", "valid", "test"):
+        file.writestr(f"wikitext-2-raw/wiki.{part}.raw", f" \n = {part} = \n \n A lobster . \n")
 with zipfile.ZipFile("webnlg/webnlg-dataset-master.zip", "w") as file:
     for part in ("train", "dev", "test"):
         xml = ("<benchmark><entries><entry eid='1'><modifiedtripleset><mtriple>A | b | C</mtriple>"
@@ -156,7 +160,7 @@ TEST_CASE("data/get unpacks what the publishers pack") {
   server.files.file("archives.py", kArchives);
   std::string sets = t.folder + "sets/";
   REQUIRE(std::system(("cd " + server.files.folder + " && python3 archives.py").c_str()) == 0);
-  for (const char* name : {"webnlg", "xsum", "wmt16-en-ro", "glue", "superglue"}) {
+  for (const char* name : {"webnlg", "xsum", "wmt16-en-ro", "glue", "superglue", "wikitext-2"}) {
     auto [status, log] = get(t.folder, name + (" " + sets), server.mirror);
     INFO(log);
     REQUIRE(status == 0);
@@ -185,6 +189,10 @@ TEST_CASE("data/get unpacks what the publishers pack") {
   corpus =
       read_corpus({.format = "superglue:boolq", .paths = {sets + "superglue/BoolQ/val.jsonl"}});
   CHECK(corpus.examples[0].source == "boolq passage: BoolQ question: val");
+
+  corpus = read_corpus({.format = "text", .paths = {sets + "wikitext-2/valid.txt"}});
+  REQUIRE(corpus.examples.size() == 2);
+  CHECK(corpus.examples[1].target == " A lobster . ");
 
   std::filesystem::remove_all(sets + "xsum");
   std::filesystem::remove(sets + "xsum.sha256");
@@ -240,6 +248,18 @@ TEST_CASE("data/get debian-synopsis pairs descriptions with synopses, split by s
     }
   }
   CHECK(part_of.size() == 301);
+  std::tie(status, log) = get(t.folder, "debian-descriptions " + t.folder + "sets");
+  INFO(log);
+  REQUIRE(status == 0);
+  for (std::string part : {"train", "valid", "test"}) {
+    std::string sets = t.folder + "sets/debian-", name = "/" + part;
+    Corpus pairs =
+               read_corpus({.format = "xsum", .paths = {sets + "synopsis" + name + ".jsonl.gz"}}),
+           text =
+               read_corpus({.format = "text", .paths = {sets + "descriptions" + name + ".txt.gz"}});
+    REQUIRE(text.examples.size() == pairs.examples.size());
+    CHECK(text.examples.back().target == pairs.examples.back().source);
+  }
   t.file("apt-get",
          "#!/bin/sh\ncase \"$*\" in *update*) echo 'E: no network' >&2; exit 100;; esac\n");
   std::tie(status, log) = get(t.folder, "debian-synopsis " + t.folder + "other");

@@ -25,7 +25,7 @@ struct Folder {
   }
 };
 
-// A recipe over sentences of a toy language, or their classes.
+// A recipe over sentences of a toy language, their classes or their masked tokens.
 std::string recipe(const Folder& folder, const std::string& name) {
   const char* words[] = {"red", "green", "blue", "big", "small", "old", "new", "cat", "dog"};
   std::string text;
@@ -40,6 +40,7 @@ std::string recipe(const Folder& folder, const std::string& name) {
                   "architecture = \"encoder_decoder\"\npositions = \"relative\"\n"
                   "norm = \"rms_norm\"\nactivation = \"relu\"\nbias = false\n";
   if (name == "classifier") layout = "classify", model = "preset = \"bert\"\n";
+  if (name == "masked") layout = "masked", model = "preset = \"bert\"\n";
   if (name == "decoder") layout = "causal", model = "preset = \"gpt2\"\n";
   model += "width = 16\nheads = 2\nffn = 24\nmax_positions = 32\ninit_std = 0.05\n";
   std::string data = folder.write(name + ".tsv", text);
@@ -51,7 +52,7 @@ std::string recipe(const Folder& folder, const std::string& name) {
                   "log_every = 0\nsave_every = 0\n[teacher.model]\n{}layers = 2\n"
                   "[students.student]\nmethod = \"{}\"\n[student.model]\n{}layers = 1\n",
                   (folder.path / name).string(), data, layout, model,
-                  name == "classifier" ? "kl" : "js", model));
+                  name == "classifier" || name == "masked" ? "kl" : "js", model));
 }
 
 // Losses of teacher and student, step by step.
@@ -70,7 +71,7 @@ std::vector<double> losses(const std::string& toml, const std::vector<std::strin
 
 TEST_CASE("training runs have the same losses on every device", "[cuda]") {
   Folder folder;
-  for (const char* name : {"demo", "classifier", "decoder"}) {
+  for (const char* name : {"demo", "classifier", "masked", "decoder"}) {
     std::string toml = recipe(folder, name);
     std::vector<double> expected = losses(toml, {});
     REQUIRE(expected.size() == 40);
