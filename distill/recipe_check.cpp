@@ -6,39 +6,14 @@
 #include "data/metrics.h"
 #include "data/tasks.h"
 #include "data/text.h"
+#include "distill/checks.h"
 #include "distill/hidden.h"
-#include "distill/recipe.h"
 #include "engine/suggest.h"
 #include "losses/divergence.h"
 #include "losses/transport.h"
 
 namespace retort {
 namespace {
-
-// Checks of one table's keys; a failed one is an error with the key's place.
-struct Table {
-  const TomlFile& file;
-  std::string path;
-
-  [[noreturn]] void refuse(const std::string& key, const std::string& what) const {
-    throw std::runtime_error(Reader(file, nullptr, path).where(key) + ": " + what);
-  }
-  void one_of(const char* key, const std::string& value,
-              const std::vector<std::string>& names) const {
-    if (std::find(names.begin(), names.end(), value) == names.end())
-      refuse(key, no_such(value, names));
-  }
-  // `low` <= value < infinity, or `low` < value where `open`; NaN never passes.
-  void at_least(const char* key, double value, double low, bool open = false) const {
-    if (!std::isfinite(value) || value < low || (open && value == low))
-      refuse(key, "must be a number " + std::string(open ? "above " : "from ") + text_of(low) +
-                      (open ? "" : " up") + ", got " + text_of(value));
-  }
-  void in_unit(const char* key, double value) const {
-    if (!(value >= 0 && value < 1)) refuse(key, "must lie in [0, 1), got " + text_of(value));
-  }
-  static std::string text_of(double x) { return fmt::format("{}", x); }
-};
 
 void check(const Table& t, const DataOptions& o) {
   t.one_of("format", o.format, format_names());
@@ -143,90 +118,6 @@ void check(const Table& t, const TrainOptions& o) {
   t.at_least("save_every", double(o.save_every), 0);
 }
 
-void check(const Table& t, const Term& term) {
-  t.one_of("on", term.on, {"gold", "teacher", "student", "mixed"});
-  bool transports = is_transport(term.loss);
-  try {
-    if (transports) parse_transport(term.loss, term.parameters);
-    if (!transports && term.loss != "ce" && term.loss != "hidden") parse_divergence(term.loss);
-  } catch (const std::exception& e) {
-    t.refuse("loss", e.what());
-  }
-  if (!transports && !term.parameters.empty())
-    t.refuse("parameters", "are for transport losses: sinkhorn:unit and so on");
-  if (term.loss == "ce" && term.on == "student")
-    t.refuse("loss",
-             "cross-entropy on the student's own samples makes it collapse; use gold or teacher "
-             "sequences");
-  if (term.temperature != 1 || term.temperature_end != 0) {
-    const char* key = term.temperature != 1 ? "temperature" : "temperature_end";
-    if (term.loss == "ce") t.refuse(key, "cross-entropy on labels takes none");
-    if (term.loss == "hidden") t.refuse(key, "hidden states have none");
-  }
-  if (term.loss != "hidden" && (!term.layers.empty() || term.normalize))
-    t.refuse(term.normalize ? "normalize" : "layers", "is for loss = \"hidden\"");
-  t.one_of("mixture", term.mixture, {"arithmetic", "exact", "exact_detached"});
-  t.one_of("score_term", term.score_term, {"none", "mc", "rb"});
-  bool mixes = term.loss.rfind("skew_", 0) == 0, exact = term.mixture != "arithmetic",
-       scores = term.score_term != "none";
-  if (exact && !mixes) t.refuse("mixture", term.loss + " mixes nothing; skew_kl and skew_rkl do");
-  if (scores && (term.on != "student" ||
-                 !(term.loss == "rkl" || (exact && term.loss.rfind("skew_rkl", 0) == 0))))
-    t.refuse("score_term",
-             "is for rkl, and for skew_rkl with the exact mixture (js, gjs), on student samples");
-  if ((exact || scores) && (term.temperature != 1 || term.temperature_end != 0))
-    t.refuse("temperature", "must be 1 where sequences have probabilities (mixture, score_term)");
-  t.at_least("weight", term.weight, 0, true);
-  t.at_least("temperature", term.temperature, 0, true);
-  t.at_least("temperature_end", term.temperature_end, 0);
-}
-
-// Whether it asks for the distances of tokens (distill/token_costs.h).
-bool moves_tokens(const Term& term) {
-  return is_transport(term.loss) &&
-         parse_transport(term.loss, term.parameters).cost == ClassCost::matrix;
-}
-
-// Whether what is kept of the teacher's distributions can serve the terms that see its sequences.
-void check_kept(const Table& t, const Stage& s, const VocabularyOptions& vocabulary) {
-  const TeacherSequences& o = s.teacher_sequences;
-  t.one_of("keep", o.keep, {"text", "top_k", "full"});
-  t.at_least("keep_k", o.keep_k, 1);
-  if (o.keep == "text") return;
-  bool coarse = o.keep == "top_k";
-  if (coarse && vocabulary.model.empty() && o.keep_k >= vocabulary.size)
-    t.refuse("keep_k", fmt::format("{} tokens, the vocabulary has {} (tokenizer.size); keep fewer, "
-                                   "or all with keep = \"full\"",
-                                   o.keep_k, vocabulary.size));
-  if (o.method == "gold")
-    t.refuse("keep",
-             "is for sequences that the teacher writes, method = \"gold\" takes the text's");
-  if (!o.offline)
-    t.refuse("keep", "what is drawn for every update is not kept; needs offline = true");
-  for (const Term& term : s.terms) {
-    if (term.on == "mixed" && s.mix.teacher + s.mix_end.teacher > 0)
-      t.refuse("keep",
-               "serves terms on teacher sequences; on mixed ones the teacher is run: use "
-               "keep = \"text\"");
-    if (!s.uses_kept(term)) continue;
-    if (term.loss == "hidden")
-      t.refuse("keep",
-               "holds distributions, no hidden states; these need the teacher to be run: "
-               "use keep = \"text\"");
-    if (coarse && term.mixture != "arithmetic")
-      t.refuse("keep", "the exact mixture needs the probability of every token: use \"full\"");
-    if (moves_tokens(term))
-      t.refuse("keep", "holds distributions, no embeddings, which cost=matrix needs: use \"text\"");
-    if (coarse && is_transport(term.loss))
-      t.refuse("keep", "rows of keep_k tokens each have their own, " + term.loss +
-                           " compares rows: use \"full\"");
-    if (coarse && (term.temperature != 1 || term.temperature_end != 0))
-      t.refuse("keep",
-               "of all tokens but keep_k only the sum is there, which has no temperature: "
-               "use \"full\", or temperature = 1");
-  }
-}
-
 // The positions a model may have to see: the longest data the recipe lets in, or what it generates.
 int longest(const Recipe& r) {
   const DataOptions& d = r.data;
@@ -305,7 +196,7 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
   if (recipe.data.layout == "masked") check_masked(file, path, s);
   for (size_t i = 0; i < s.terms.size(); i++) {
     Table term{file, path + ".terms." + std::to_string(i)};
-    check(term, s.terms[i]);
+    check_term(term, s.terms[i]);
     if (recipe.data.layout == "classify" && moves_tokens(s.terms[i]))
       term.refuse("parameters", "cost=matrix is of tokens' embeddings, classes have none");
     if (s.terms[i].loss != "hidden" || !recipe.has_teacher) continue;
