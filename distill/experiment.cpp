@@ -43,6 +43,14 @@ ReadOptions read_options(const DataOptions& d, const std::string& split) {
   return r;
 }
 
+// NAME of data/sets/NAME/...; "" of other paths.
+std::string set_of(const std::string& path) {
+  const std::string sets = "data/sets/";
+  size_t begin = path.find(sets), end = path.find('/', begin + sets.size());
+  if (begin == std::string::npos || end == std::string::npos) return "";
+  return path.substr(begin + sets.size(), end - begin - sets.size());
+}
+
 std::string counts(const std::map<std::string, size_t>& dropped) {
   std::string s;
   for (const auto& [why, n] : dropped)
@@ -131,7 +139,11 @@ const Corpus& Experiment::corpus(const std::string& split) {
   auto found = corpora_.find(split);
   if (found != corpora_.end()) return found->second;
   if (!has(split)) throw std::runtime_error("data." + split + ": the recipe names no such file");
-  Corpus c = read_corpus(read_options(recipe_.data, split));
+  ReadOptions options = read_options(recipe_.data, split);
+  for (const std::string& path : options.paths)
+    if (std::string set = set_of(path); !set.empty() && !fs::exists(path))
+      throw std::runtime_error(path + ": is not there; obtain it with: data/get " + set);
+  Corpus c = read_corpus(options);
   if (!quiet_) fmt::print("{}: {} examples{}\n", split, c.examples.size(), counts(c.dropped));
   return corpora_.emplace(split, std::move(c)).first->second;
 }

@@ -29,6 +29,8 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("train " + toml + " train.steps=many", "train.steps: expected a whole number");
   fails("train " + toml + " students.js.method=jss", "did you mean \"js\"");
   fails("train " + toml + " data.train=absent.tsv", "absent.tsv");
+  fails("train " + toml + " data.train=data/sets/absent/t.tsv",
+        "data/sets/absent/t.tsv: is not there; obtain it with: data/get absent");
   fails("train absent.toml", "absent.toml");
   fails("train " + write("bad.toml", "a = = 1\n"), "bad.toml:1:5");
   fails("generate " + toml + " --model js", "there is no vocabulary");
