@@ -2,7 +2,9 @@
 // refusals.
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "engine/safetensors.h"
 #include "losses/cross_entropy.h"
@@ -48,12 +50,19 @@ double distance(const double* x, const double* y, int n) {
 }  // namespace
 
 TEST_CASE("divergences and cross-entropy pass the gradient check", "[gradcheck][cuda]") {
-  for (Device device : devices())
+  for (Device device : devices()) {
+    std::set<std::string> seen;
     for (const GradCase& c : loss_cases()) {
+      // One parameter of each shows what the device adds.
+      size_t colon = c.name.find(':');
+      bool number = colon != std::string::npos && std::strchr("-0123456789", c.name[colon + 1]);
+      if (device == Device::cuda && number && !seen.insert(c.name.substr(0, colon)).second)
+        continue;
       GradResult r = c.run(device);
       INFO(c.name << (device == Device::cuda ? " on cuda: " : ": ") << r.where);
       CHECK(r.error < kGradLimit);
     }
+  }
 }
 
 TEST_CASE("divergences reproduce the reference values in both types") {
