@@ -36,7 +36,7 @@ struct Table {
 
 /// One term by itself.
 void check_term(const Table& table, const Term& term);
-/// Whether a term asks for the distances of tokens (distill/token_costs.h).
+/// Whether a term asks for the distances of tokens (losses/coarse.h).
 bool moves_tokens(const Term& term);
 /// Whether what is kept of the teacher's distributions can serve the terms that see its sequences.
 void check_kept(const Table& table, const Stage& stage, const VocabularyOptions& vocabulary);

@@ -148,13 +148,16 @@ std::optional<Comparison> Study::compared(const std::string& first, const std::s
 std::vector<Study> study(const std::vector<std::string>& folders, const Resampling& resampling) {
   std::map<std::string, std::vector<RunResults>> recipes;
   for (const std::string& folder : folders) {
-    if (folders.size() > 1 && nothing_finished(folder)) {
-      fmt::print(stderr, "{}: nothing is finished there; left out\n", folder);
+    RunResults run = read_run(folder);
+    if (run.stages.empty()) {
+      fmt::print(stderr, "{}: no STAGE/results.json in it yet; left out\n", folder);
       continue;
     }
-    RunResults run = read_run(folder);
     recipes[run.recipe].push_back(std::move(run));
   }
+  if (recipes.empty())
+    throw std::runtime_error(folders.at(0) +
+                             ": no STAGE/results.json in it; `retort run` its recipe");
   std::vector<Study> studies;
   for (auto& [recipe, runs] : recipes) studies.push_back(study_recipe(std::move(runs), resampling));
   return studies;

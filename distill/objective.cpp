@@ -5,7 +5,6 @@
 #include <set>
 
 #include "distill/hidden.h"
-#include "distill/token_costs.h"
 #include "losses/coarsen.h"
 #include "losses/divergence.h"
 #include "losses/sequence.h"
@@ -106,7 +105,8 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
       throw std::runtime_error("stage " + stage.name +
                                ": only data.layout seq2seq and causal can be sampled");
     if (is_transport(t.loss) && parse_transport(t.loss, t.parameters).cost == ClassCost::matrix)
-      token_costs_ = token_costs(*teacher, real_of(teacher->parameters().dtype()));
+      token_costs_ = embedding_distances(teacher->parameters()["tokens"].value,
+                                         real_of(teacher->parameters().dtype()));
   }
 }
 

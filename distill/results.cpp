@@ -35,11 +35,12 @@ Measurement read_figure(const std::string& path, const Json& all, const char* na
   Measurement measured;
   try {
     using Rows = std::vector<std::vector<double>>;
-    for (const auto& row : get<Rows>(path, j, "segments", under))
+    Rows rows = get<Rows>(path, j, "segments", under);
+    for (const std::vector<double>& row : rows)
       for (double x : row)
         if (!(std::abs(x) < 1e15)) refuse(path, under + "segments: no count or sum is that large");
     std::string signature = j.contains("signature") ? get<std::string>(path, j, "signature") : "";
-    measured = measurement_of(name, get<Rows>(path, j, "segments", under), signature);
+    measured = measurement_of(name, std::move(rows), signature);
   } catch (const std::invalid_argument& e) {
     refuse(path, e.what());
   }
@@ -83,16 +84,6 @@ StageResults read_results(const std::string& path) {
   return r;
 }
 
-bool nothing_finished(const std::string& folder) {
-  bool stages = false;
-  if (!fs::is_directory(folder)) return false;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (fs::exists(entry.path() / "results.json")) return false;
-    stages |= entry.is_directory();
-  }
-  return stages;
-}
-
 RunResults read_run(const std::string& folder) {
   if (!fs::is_directory(folder))
     throw std::runtime_error(folder + ": no such folder; give the output of a `retort run`");
@@ -106,8 +97,7 @@ RunResults read_run(const std::string& folder) {
     else
       run.unfinished.push_back(entry.path().filename().string());
   }
-  if (run.stages.empty())
-    throw std::runtime_error(folder + ": no STAGE/results.json in it; `retort run` its recipe");
+  if (run.stages.empty()) return run;
   const StageResults& first = run.stages.begin()->second;
   run.recipe = first.recipe, run.seed = first.seed;
   for (const auto& [name, stage] : run.stages)

@@ -31,11 +31,8 @@ struct RunResults {
   std::vector<std::string> unfinished;  ///< folders of stages that have no results.json
 };
 
-/// Whether a folder has stages, none of which has results.
-bool nothing_finished(const std::string& folder);
-
-/// Throws std::runtime_error, as read_results, where the folder is missing, holds no results or
-/// those of several recipes or seeds.
+/// Without stages where none has results. Throws std::runtime_error, as read_results, where the
+/// folder is missing or holds results of several recipes or seeds.
 RunResults read_run(const std::string& folder);
 
 }  // namespace retort

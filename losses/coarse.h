@@ -11,6 +11,12 @@ enum class ClassCost { zero_one, abs, matrix };
 /// C (V, V); `matrix` is checked to be of this shape, of finite numbers, and returned.
 Tensor class_cost(ClassCost cost, int V, const Tensor& matrix, Dtype dtype, Device device);
 
+/// What it costs to move probability from one token to another, for ClassCost::matrix: (V, V)
+/// Euclidean distances between the rows of embeddings (V, D), over the largest, so that eps means
+/// what it does where a cost is 0 or 1. On the embeddings' device; computed on the host. Throws
+/// where V is above 16,384.
+Tensor embedding_distances(const Tensor& embeddings, Dtype dtype);
+
 /// Rows of log-probabilities (N, n) over n = 2 top + 1 classes of each row's own, and their costs
 /// (N, n, n).
 struct Coarse {

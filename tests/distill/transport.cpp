@@ -11,7 +11,6 @@
 #include <fstream>
 
 #include "distill/objective.h"
-#include "distill/token_costs.h"
 #include "tests/devices.h"
 
 namespace fs = std::filesystem;
@@ -95,7 +94,7 @@ TEST_CASE("a batch-wise transport loss is over all valid positions, softmax over
 TEST_CASE("tokens cost what their embeddings are apart") {
   Model teacher(small("encoder_decoder"), 2, Dtype::f64),
       student(small("encoder_decoder"), 3, Dtype::f64);
-  Tensor costs = token_costs(teacher, Dtype::f64);
+  Tensor costs = embedding_distances(teacher.parameters()["tokens"].value, Dtype::f64);
   Numbers c = costs.values(), e = teacher.parameters()["tokens"].value.values();
   auto distance = [&](size_t i, size_t j) {
     double square = 0;
