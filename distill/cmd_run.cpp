@@ -14,8 +14,11 @@
 #include "distill/commands.h"
 #include "distill/evaluate.h"
 #include "distill/figures.h"
+#include "distill/inspect.h"
+#include "distill/page.h"
 #include "distill/progress.h"
 #include "distill/trainer.h"
+#include "engine/memory.h"
 
 namespace fs = std::filesystem;
 
@@ -66,7 +69,10 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   if (stage.name != "teacher" && e.recipe().has_teacher)
     teacher = std::make_unique<Model>(e.load("teacher"));
   Generation g;
+  reset_peak_memory(e.device());
+  auto evaluation = std::chrono::steady_clock::now();
   Json j = evaluate_stage(e, stage.name, model, teacher ? teacher.get() : &model, &g);
+  std::chrono::duration<double> evaluated = std::chrono::steady_clock::now() - evaluation;
   std::chrono::duration<double> wall = std::chrono::steady_clock::now() - began;
   j["fingerprint"] = e.results_fingerprint(stage);
   j["recipe_fingerprint"] = e.recipe_fingerprint(stage);
@@ -76,6 +82,8 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   j["method"] = stage.name == "teacher" ? "teacher" : stage.method;
   j["tokens_per_second"] = s.tokens_per_second, j["updates"] = s.steps;
   j["minutes"] = s.minutes, j["other_minutes"] = wall.count() / 60 - s.minutes_now;
+  j["evaluation_minutes"] = evaluated.count() / 60;
+  j["peak_bytes"] = {{"training", s.peak_bytes}, {"evaluation", memory_stats(e.device()).peak}};
   if (!g.hypotheses.empty()) {
     std::string text;
     for (const std::string& h : g.hypotheses) text += h + "\n";
@@ -83,6 +91,24 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   }
   write_file_atomically(dir + "/results.json", lines_of(j));
   return j;
+}
+
+// Writes inspection.json of a stage that is done, unless there is one of its weights.
+void inspect(Experiment& e, const Stage& stage) {
+  std::string dir = e.folder(stage.name), path = dir + "/inspection.json";
+  std::string weights = weights_path(dir), outputs = dir + "/hypotheses.txt";
+  if (!fs::exists(weights)) return;
+  Json j = fs::exists(path) ? Json::parse(read_file(path), nullptr, false) : Json();
+  if (j.is_object() && j.contains("weights") && j["weights"] == checksum(weights)) return;
+  Model model = e.load(stage.name);
+  std::unique_ptr<Model> teacher;
+  if (stage.name != "teacher" && e.recipe().has_teacher &&
+      fs::exists(weights_path(e.folder("teacher"))))
+    teacher = std::make_unique<Model>(e.load("teacher"));
+  std::vector<std::string> lines;
+  if (fs::exists(outputs)) lines = read_lines(outputs);
+  j = inspect_stage(e, stage, model, teacher.get(), lines);
+  write_file_atomically(path, j.dump() + "\n");
 }
 
 // The stages that are not done: without results, with weights that these are not of, or without
@@ -186,12 +212,15 @@ void run(const RecipeArguments& a, bool overwrite) {
     bool make = overwrite || todo.count(s->name);
     if (!make) fmt::print("{}: done already, in {}\n", s->name, e.folder(s->name));
     all.push_back(make ? run_stage(e, *s, overwrite) : results_of(e, *s));
+    inspect(e, *s);
   }
   std::string text = table(all), examples = samples(e, all, 10);
   write_file_atomically(e.recipe().output + "/results.md", text + "\n```" + examples + "```\n");
+  write_file_atomically(e.recipe().output + "/report.html", html_of(page_of({e.recipe().output})));
   fmt::print(
-      "{}\n{}\nEverything is in {}: results.md, and for each model recipe.toml, manifest.json, "
-      "metrics.jsonl, checkpoint, weights, hypotheses.txt, results.json\n",
+      "{}\n{}\nEverything is in {}: report.html, results.md, and for each model recipe.toml, "
+      "manifest.json, metrics.jsonl, checkpoint, weights, hypotheses.txt, results.json, "
+      "inspection.json\n",
       examples, text, e.recipe().output);
 }
 

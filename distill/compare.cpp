@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <set>
 #include <stdexcept>
 
 #include "data/text.h"
@@ -19,12 +18,7 @@ std::vector<std::string> stage_names(const std::vector<RunResults>& runs) {
     for (const auto& [name, results] : run.stages) all.insert(name);
     all.insert(run.unfinished.begin(), run.unfinished.end());
   }
-  std::vector<std::string> names;
-  for (const char* name :
-       {"teacher", "predistilled", "mle", "seqkd", "engine", "kl", "rkl", "js", "tvd"})
-    if (all.erase(name)) names.push_back(name);
-  names.insert(names.end(), all.begin(), all.end());
-  return names;
+  return in_order(std::move(all));
 }
 
 // Throws unless a value is the same in both files.
@@ -132,6 +126,15 @@ Study study_recipe(std::vector<RunResults> runs, const Resampling& resampling) {
 
 }  // namespace
 
+std::vector<std::string> in_order(std::set<std::string> stages) {
+  std::vector<std::string> names;
+  for (const char* name :
+       {"teacher", "predistilled", "mle", "seqkd", "engine", "kl", "rkl", "js", "tvd"})
+    if (stages.erase(name)) names.push_back(name);
+  names.insert(names.end(), stages.begin(), stages.end());
+  return names;
+}
+
 const Resampled* Study::find(const std::string& stage, const std::string& figure) const {
   for (const StageStudy& s : stages)
     if (s.name == stage && s.figures.contains(figure)) return &s.figures.at(figure);
@@ -146,20 +149,24 @@ std::optional<Comparison> Study::compared(const std::string& first, const std::s
 }
 
 std::vector<Study> study(const std::vector<std::string>& folders, const Resampling& resampling) {
-  std::map<std::string, std::vector<RunResults>> recipes;
+  std::vector<RunResults> runs;
   for (const std::string& folder : folders) {
-    RunResults run = read_run(folder);
-    if (run.stages.empty()) {
-      fmt::print(stderr, "{}: no STAGE/results.json in it yet; left out\n", folder);
-      continue;
-    }
-    recipes[run.recipe].push_back(std::move(run));
+    runs.push_back(read_run(folder));
+    if (!runs.back().stages.empty()) continue;
+    fmt::print(stderr, "{}: no STAGE/results.json in it yet; left out\n", folder);
+    runs.pop_back();
   }
-  if (recipes.empty())
+  if (runs.empty())
     throw std::runtime_error(folders.at(0) +
                              ": no STAGE/results.json in it; `retort run` its recipe");
+  return study(runs, resampling);
+}
+
+std::vector<Study> study(const std::vector<RunResults>& runs, const Resampling& resampling) {
+  std::map<std::string, std::vector<RunResults>> recipes;
+  for (const RunResults& run : runs) recipes[run.recipe].push_back(run);
   std::vector<Study> studies;
-  for (auto& [recipe, runs] : recipes) studies.push_back(study_recipe(std::move(runs), resampling));
+  for (auto& [recipe, of] : recipes) studies.push_back(study_recipe(std::move(of), resampling));
   return studies;
 }
 

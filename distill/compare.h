@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,5 +45,10 @@ struct Study {
 /// another first metric, split, method, signature or number of examples.
 std::vector<Study> study(const std::vector<std::string>& folders,
                          const Resampling& resampling = {});
+/// The same of runs that are read already, each with a stage.
+std::vector<Study> study(const std::vector<RunResults>& runs, const Resampling& resampling = {});
+
+/// Names of stages in the order they are shown: teacher, predistilled, mle ... tvd, then by name.
+std::vector<std::string> in_order(std::set<std::string> stages);
 
 }  // namespace retort
