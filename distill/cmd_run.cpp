@@ -108,6 +108,7 @@ void inspect(Experiment& e, const Stage& stage) {
   std::vector<std::string> lines;
   if (fs::exists(outputs)) lines = read_lines(outputs);
   j = inspect_stage(e, stage, model, teacher.get(), lines);
+  j["weights"] = checksum(weights);
   write_file_atomically(path, j.dump() + "\n");
 }
 

@@ -1,5 +1,8 @@
 #include "distill/curves.h"
 
+#include <fmt/core.h>
+
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -8,6 +11,9 @@
 
 namespace retort {
 namespace {
+
+// Six digits, as a chart needs them.
+double rounded(double x) { return std::stod(fmt::format("{:.6g}", x)); }
 
 // Means of consecutive rows. When there are twice as many as wanted, neighbours become one.
 class Thinned {
@@ -32,7 +38,7 @@ class Thinned {
       j["step"].push_back(b.step);
       for (size_t k = 0; k < keys_.size(); k++) {
         Json& to = j[keys_[k]];
-        b.counts[k] > 0 ? to.push_back(b.sums[k] / b.counts[k]) : to.push_back(nullptr);
+        b.counts[k] > 0 ? to.push_back(rounded(b.sums[k] / b.counts[k])) : to.push_back(nullptr);
       }
     }
     for (const std::string& key : keys_) {

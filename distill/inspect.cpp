@@ -1,9 +1,10 @@
 #include "distill/inspect.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 
-#include "data/text.h"
 #include "distill/scores.h"
 #include "engine/sample.h"
 #include "losses/divergence.h"
@@ -12,12 +13,8 @@
 namespace retort {
 namespace {
 
-// Numbers as a report needs them: five digits.
-double rounded(double x) {
-  if (x == 0 || !std::isfinite(x)) return x;
-  double unit = std::pow(10.0, 4 - std::floor(std::log10(std::abs(x))));
-  return std::round(x * unit) / unit;
-}
+// Five digits, as a report needs them.
+double rounded(double x) { return std::stod(fmt::format("{:.5g}", x)); }
 
 Tensor real(const Tensor& logits) { return logits.to(real_of(logits.dtype)); }
 
@@ -159,7 +156,7 @@ Json inspect_stage(Experiment& e, const Stage& stage, const Model& model, const 
   std::string split = e.evaluation_split();
   const std::vector<TokenPair>& pairs = e.pairs(split).pairs;
   if (teacher == &model) teacher = nullptr;
-  Json j = {{"split", split}, {"weights", checksum(weights_path(e.folder(stage.name)))}};
+  Json j = {{"split", split}};
   std::vector<size_t> chosen = evenly(pairs.size(), o.samples);
   for (size_t i : chosen)
     if (outputs.size() == pairs.size()) {

@@ -1,6 +1,6 @@
 // What a report shows of a trained model beyond its figures (distill/page.h): inspection.json of a
-// stage, made of a bounded number of test examples, on the gold text.
-//   weights    checksum of the weights it is of
+// stage, made of a bounded number of test examples, on the gold text; `retort run` adds the
+// checksum of the weights it is of.
 //   samples    ten examples, evenly spread: {source, reference, output}
 //   positions  by position of the target, from 1: {count, student_entropy, teacher_entropy}, nats
 //   sentences  the first of the samples, token by token: {token, student, teacher, kl, rkl, js,

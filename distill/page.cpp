@@ -175,7 +175,7 @@ Json page_of(const std::vector<std::string>& folders, const Resampling& resampli
   std::vector<std::string> labels = labels_of(folders);
   size_t stages = 0;
   for (const std::string& folder : folders) stages += stages_in(folder).size();
-  size_t points = std::clamp<size_t>(6000 / std::max<size_t>(1, stages), 40, 300);
+  size_t points = std::clamp<size_t>(20000 / std::max<size_t>(1, stages), 40, 300);
   PageCache once;
   if (!cache) cache = &once;
   compare_runs(folders, labels, resampling, *cache);

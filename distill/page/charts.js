@@ -123,7 +123,7 @@ const pointNames = {
       if (!at) return;
       const left = at.x > c.chartArea.right - 90;
       c.ctx.textAlign = left ? "right" : "left";
-      c.ctx.fillText(d.label, at.x + (left ? -10 : 10), at.y - 8);
+      c.ctx.fillText(d.label, at.x + (left ? -10 : 10), at.y + (i % 2 ? 18 : -8));
     });
     c.ctx.restore();
   },

@@ -78,7 +78,7 @@ function styleOf(model, run = 0) {
   const students = modelNames().filter((n) => n !== "teacher" && n !== "predistilled");
   const at = students.indexOf(model), colours = okabeIto[dark() ? "dark" : "light"];
   const colour = model === "teacher" ? css("--text") : at < 0 ? css("--quiet") : colours[at % colours.length];
-  return { colour, point: points[(at + points.length) % points.length], dash: dashes[(run + Math.floor(Math.max(0, at) / colours.length)) % dashes.length] };
+  return { colour, point: at < 0 ? "rectRounded" : points[at % points.length], dash: dashes[(run + Math.floor(Math.max(0, at) / colours.length)) % dashes.length] };
 }
 
 // Each stage that is not hidden: its run, label and style.
