@@ -1,5 +1,5 @@
 # Retort. `make help` lists what there is.
-#   make deps | all | test | demo | bench | cuda | simt | format | install | clean
+#   make deps | all | test | demo | browser-test | screenshots | bench | cuda | simt | format | install | clean
 # Every source under kernels engine losses models data distill becomes one library; build/retort is the program.
 # The sources with kernels are compiled once for each device: for the CPU in build; by nvcc in build/cuda; by g++ against
 # the shim of tests/simt, which runs them where there is no GPU, in build/simt. All others are the same for all.
@@ -33,7 +33,7 @@ TESTS = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tests/cudnn/% tests/simt/%,$(
 BENCH = $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard bench/*.cpp))
 
 .SECONDARY:
-.PHONY: all deps test demo bench cuda simt simt-check check-cuda gpu-check format check-format install clean help
+.PHONY: all deps test demo browser-test screenshots bench cuda simt simt-check check-cuda gpu-check format check-format install clean help
 all: deps $(BUILD)/retort  ## build the program, build/retort
 
 help:  ## this list
@@ -160,6 +160,13 @@ data/sets/l10n-en-ro: | deps
 	data/get l10n-en-ro
 demo: deps $(BUILD)/retort data/sets/l10n-en-ro  ## real data, a teacher, five students, the table: ten minutes
 	$(BUILD)/retort run recipes/demo.toml
+
+# In a browser, Debian's chromium.
+browser-test screenshots: PACKAGES += chromium chromium-driver python3-selenium fonts-dejavu-core
+browser-test: deps $(BUILD)/retort  ## the report in headless Chromium: charts, hover values, contrast, labels, requests
+	tests/browser/check $(BUILD)/retort
+screenshots: deps $(BUILD)/retort  ## docs/images: the reports of the demo (make demo) and of the en-ro comparison
+	tests/browser/screenshots $(BUILD)/retort docs/images
 
 bench: deps $(BUILD)/bench/run  ## speed of the training step against the machine's limit
 	$(BUILD)/bench/run --json $(BUILD)/bench/results.json

@@ -30,6 +30,10 @@ void serve(const std::vector<std::string>& folders, int port) {
   server.Get("/page.json", [&](const httplib::Request&, httplib::Response& response) {
     response.set_content(script_safe(page()), "application/json");
   });
+  server.set_socket_options([](int socket) {  // the library's own would share a port that is taken
+    int yes = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
   server.set_default_headers({{"Cache-Control", "no-store"}});
   const char* host = "127.0.0.1";
   if (port == 0)

@@ -44,8 +44,14 @@ const line = (s, data, more = {}) => ({
   borderWidth: 2, pointStyle: s.point, pointRadius: 0, pointHoverRadius: 5, ...more,
 });
 
+// The mark of a long line's model at some of its points, of others' elsewhere, so that colour does not stand alone.
+function marked(c) {
+  const n = c.dataset.data.length, every = Math.ceil(n / 8);
+  return n < 40 || (c.dataIndex + Math.floor((c.datasetIndex * every) / 3)) % every === 0 ? 4 : 0;
+}
+
 // Lines of numbers over numbers: series are { label, colour, dash, point, data: [{ x, y }] }.
-function lineChart({ title, note, x, y, series, height, extra = [], scales = {}, radius = 0, table: rows }) {
+function lineChart({ title, note, x, y, series, height, extra = [], scales = {}, radius = marked }) {
   return chart({
     title, note, height,
     config: {
@@ -60,7 +66,7 @@ function lineChart({ title, note, x, y, series, height, extra = [], scales = {},
         } } },
       },
     },
-    data: rows || { head: ["model", x, y], rows: thin(series.flatMap((s) => s.data.filter((d) => d.y !== null).map((d) => [s.label, short(d.x), short(d.y)])), 400) },
+    data: { head: ["model", x, y], rows: thin(series.flatMap((s) => s.data.filter((d) => d.y !== null).map((d) => [s.label, short(d.x), short(d.y)])), 400) },
   });
 }
 // At most so many of a table's rows, evenly spread.

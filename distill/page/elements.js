@@ -60,14 +60,16 @@ function choice(key, label, options, draw) {
 
 // ---- Whose: models by name, runs by label
 
-const okabeIto = { // Okabe and Ito 2008; on white the bright ones darker, so that all have contrast 3
-  light: ["#b87700", "#2a86bd", "#00875f", "#8a7d00", "#0072b2", "#c85200", "#b5588f"],
-  dark: ["#e69f00", "#56b4e9", "#00a87b", "#f0e442", "#3d9bdc", "#e66a0f", "#cc79a7"],
+// Okabe and Ito 2008, the most different first; on white the bright ones darker, for contrast.
+const okabeIto = {
+  light: ["#0072b2", "#d55e00", "#00845f", "#b5588f", "#a87800", "#3b93cc", "#8c8206"],
+  dark: ["#3d9bdc", "#e66a0f", "#00a87b", "#cc79a7", "#e69f00", "#8bcdf2", "#f0e442"],
 };
 const dark = () => window.matchMedia("(prefers-color-scheme: dark)").matches;
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const dashes = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
-const points = ["circle", "triangle", "rect", "rectRot", "star", "cross", "crossRot"];
+const points = ["circle", "triangle", "rect", "rectRot", "star", "cross", "crossRot", "rectRounded"];
+const signs = ["●", "▲", "■", "◆", "✶", "＋", "✕", "▬"]; // the same in text
 
 function modelNames() {
   const names = [];
@@ -78,7 +80,8 @@ function styleOf(model, run = 0) {
   const students = modelNames().filter((n) => n !== "teacher" && n !== "predistilled");
   const at = students.indexOf(model), colours = okabeIto[dark() ? "dark" : "light"];
   const colour = model === "teacher" ? css("--text") : at < 0 ? css("--quiet") : colours[at % colours.length];
-  return { colour, point: at < 0 ? "rectRounded" : points[at % points.length], dash: dashes[(run + Math.floor(Math.max(0, at) / colours.length)) % dashes.length] };
+  const mark = at < 0 ? points.length - 1 : at % (points.length - 1);
+  return { colour, point: points[mark], sign: signs[mark], dash: dashes[(run + Math.floor(Math.max(0, at) / colours.length)) % dashes.length] };
 }
 
 // Each stage that is not hidden: its run, label and style.

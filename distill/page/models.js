@@ -62,7 +62,8 @@ function tokens(section) {
     const measure = measures.find((m) => m[0] === key);
     const count = Math.max(...stages.map((s) => inspection(s).sentences.length));
     for (let i = 0; i < count; i++) {
-      place.append(element("h3", {}, `Sentence ${i + 1}`));
+      const source = list(inspection(stages[0]).samples)[i]?.source;
+      place.append(element("h3", {}, `Sentence ${i + 1}${source ? `: ${source}` : ""}`));
       for (const s of stages)
         place.append(element("div", { class: "strip" }, element("span", { class: "quiet" }, s.label),
           element("div", { role: "group", "aria-label": `${s.label}, sentence ${i + 1}` }, list(inspection(s).sentences[i]).map((t) => tokenOf(t, measure)))));
@@ -80,8 +81,10 @@ function samples(section) {
     }
   if (!examples.size) return false;
   const row = (name, text) => [element("dt", {}, name), element("dd", { dir: "auto" }, String(text ?? ""))];
+  const place = element("div", { class: "charts" });
+  section.append(place);
   for (const x of examples.values())
-    section.append(element("div", { class: "example" }, element("dl", {}, row("source", x.source), row("reference", x.reference), x.outputs.flatMap(([name, text]) => row(name, text)))));
+    place.append(element("div", { class: "example" }, element("dl", {}, row("source", x.source), row("reference", x.reference), x.outputs.flatMap(([name, text]) => row(name, text)))));
 }
 
 // ---- Transport

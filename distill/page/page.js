@@ -64,10 +64,14 @@ function boxes(name, kind, values, decorate) {
     return element("label", {}, box, decorate(v), v);
   }));
 }
-function swatch(model, run) {
-  const s = styleOf(model, run), e = element("span", { class: "swatch", "aria-hidden": "true" });
-  e.style.borderTopColor = s.colour;
-  e.style.borderTopStyle = s.dash.length ? "dashed" : "solid";
+function swatch(model) {
+  const s = styleOf(model), e = element("span", { "aria-hidden": "true" }, s.sign);
+  e.style.color = s.colour;
+  return e;
+}
+function dash(run) {
+  const e = element("span", { class: "dash", "aria-hidden": "true" });
+  e.style.borderTopStyle = ["solid", "dashed", "dotted", "double"][run % 4];
   return e;
 }
 
@@ -78,7 +82,7 @@ function frame() {
   document.getElementById("made").textContent = `Made by Retort ${page.data.version}, commit ${page.data.commit}.`;
   document.getElementById("contents").replaceChildren(...sections.map(([t]) => element("a", { href: `#${t.toLowerCase().replaceAll(" ", "-")}` }, t)));
   const form = document.getElementById("shown"), labels = runs.map((r) => r.label);
-  form.replaceChildren(boxes("Models", "models", modelNames(), (m) => swatch(m, 0)), runs.length > 1 ? boxes("Runs", "runs", labels, (r) => swatch("teacher", labels.indexOf(r))) : "");
+  form.replaceChildren(boxes("Models", "models", modelNames(), swatch), runs.length > 1 ? boxes("Runs", "runs", labels, (r) => dash(labels.indexOf(r))) : "");
 }
 
 // A page that `retort watch` serves asks for its data anew, and is drawn again where that changed.

@@ -58,7 +58,7 @@ function claims(section) {
   section.append(element("p", {}, "A comparison holds where the whole interval of the difference lies on the claimed side of 0, does not hold where it lies on the other; a claim holds where all of its comparisons do."));
   section.append(table("Claims and their verdicts", ["claim", "verdict", "comparisons that hold", "do not", "not decided"], all.map((c) => {
     const count = (v) => String(list(c.comparisons).filter((f) => f.verdict === v).length);
-    return [c.claim, { text: c.verdict, class: verdictClass(c.verdict) }, count("holds"), count("does not hold"), count("not decided")];
+    return [{ text: c.claim, class: "wide" }, { text: c.verdict, class: verdictClass(c.verdict) }, count("holds"), count("does not hold"), count("not decided")];
   })));
   for (const c of all)
     section.append(details(`${c.claim}: ${c.verdict}`, c.note ? element("p", {}, c.note) : null,

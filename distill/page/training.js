@@ -38,7 +38,7 @@ function curves(section) {
     const found = series(kind);
     const each = Math.max(...found.map((s) => s.each || 1));
     return lineChart({ title: kind[1], note: [kind[2], each > 1 ? `Points are means of up to ${each} steps.` : null].filter(Boolean).join(" ") || null,
-      x: "step", y: kind[1], series: found, radius: (c) => (c.dataset.data.length < 40 ? 3 : 0) });
+      x: "step", y: kind[1], series: found, radius: marked });
   };
   const there = kinds.filter((k) => series(k).length);
   const first = there.filter((k) => ["training.loss", "validation.loss", "training.learning_rate"].includes(k[0]));
@@ -66,6 +66,6 @@ function phases(section) {
     parts: names.map((label, i) => ({ label, data: split.map((p) => p[i]) })).filter((p) => p.data.some((x) => x > 0)) }));
   const peaks = stages.filter((s) => isNumber(table_of(s.stage.peak_bytes).training));
   if (!peaks.length) return void section.append(element("p", { class: "quiet" }, "Not recorded by these runs: memory by phase."));
-  section.append(element("p", {}, "Peak memory of tensors, MB:"), table("Peak memory of tensors by phase, MB", ["model", "training", "evaluation"],
+  section.append(table("Peak memory of tensors by phase, MB", ["model", "training", "evaluation"],
     peaks.map((s) => [s.label, fixed(s.stage.peak_bytes.training / 1e6, 1), fixed(s.stage.peak_bytes.evaluation / 1e6, 1)])));
 }
