@@ -93,22 +93,26 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   return j;
 }
 
-// Writes inspection.json of a stage that is done, unless there is one of its weights.
+// Writes inspection.json of a stage that is done, unless there is one of its and the teacher's
+// weights.
 void inspect(Experiment& e, const Stage& stage) {
   std::string dir = e.folder(stage.name), path = dir + "/inspection.json";
-  std::string weights = weights_path(dir), outputs = dir + "/hypotheses.txt";
-  if (!fs::exists(weights)) return;
+  std::string own = weights_path(dir), theirs = weights_path(e.folder("teacher"));
+  bool compares = stage.name != "teacher" && e.recipe().has_teacher && fs::exists(theirs);
+  if (!fs::exists(own)) return;
+  Json made = {{"weights", checksum(own)}};
+  if (compares) made["teacher_weights"] = checksum(theirs);
   Json j = fs::exists(path) ? Json::parse(read_file(path), nullptr, false) : Json();
-  if (j.is_object() && j.contains("weights") && j["weights"] == checksum(weights)) return;
+  bool same = j.is_object();
+  for (const auto& [key, hash] : made.items()) same = same && j.contains(key) && j[key] == hash;
+  if (same) return;
   Model model = e.load(stage.name);
   std::unique_ptr<Model> teacher;
-  if (stage.name != "teacher" && e.recipe().has_teacher &&
-      fs::exists(weights_path(e.folder("teacher"))))
-    teacher = std::make_unique<Model>(e.load("teacher"));
+  if (compares) teacher = std::make_unique<Model>(e.load("teacher"));
   std::vector<std::string> lines;
-  if (fs::exists(outputs)) lines = read_lines(outputs);
+  if (fs::exists(dir + "/hypotheses.txt")) lines = read_lines(dir + "/hypotheses.txt");
   j = inspect_stage(e, stage, model, teacher.get(), lines);
-  j["weights"] = checksum(weights);
+  j.update(made);
   write_file_atomically(path, j.dump() + "\n");
 }
 

@@ -1,11 +1,10 @@
 // What a report shows of a trained model beyond its figures (distill/page.h): inspection.json of a
 // stage, made of a bounded number of test examples, on the gold text; `retort run` adds the
-// checksum of the weights it is of.
+// checksums of the weights it is of.
 //   samples    ten examples, evenly spread: {source, reference, output}
 //   positions  by position of the target, from 1: {count, student_entropy, teacher_entropy}, nats
-//   sentences  the first of the samples, token by token: {token, student, teacher, kl, rkl, js,
-//   tvd},
-//              the models' likeliest tokens as [piece, probability], divergences in nats
+//   sentences  the first of the samples, by token: {token, student, teacher, kl, rkl, js, tvd}: the
+//              models' likeliest tokens as [piece, probability], divergences in nats
 //   transport  a Sinkhorn plan between rows of student and teacher: {loss, rows, plan, row_error,
 //              column_error, gap, iterations}
 // Without a teacher, or of the teacher itself, what compares the two is left out; of labels and
