@@ -57,7 +57,7 @@ function tokenOf(t, [key, title, share]) {
 function tokens(section) {
   const stages = shownStages().filter((s) => list(inspection(s).sentences).some((t) => list(t)[0]?.teacher));
   if (!stages.length) return false;
-  section.append(element("p", {}, "The gold text, each token coloured by how far the two next-token distributions before it are apart: the deeper, the farther. Hover, or move the focus, to see each model's likeliest tokens."));
+  section.append(element("p", {}, "The gold text, each token coloured by how far the two next-token distributions before it are apart: the stronger, the farther. Hover, or move the focus, to see each model's likeliest tokens."));
   section.append(choice("measure", "Divergence", measures.map((m) => [m[0], m[1]]), (key, place) => {
     const measure = measures.find((m) => m[0] === key);
     const count = Math.max(...stages.map((s) => inspection(s).sentences.length));
@@ -102,7 +102,7 @@ function plan(section) {
     place.append(element("p", {}, `${t.loss}, eps ${short(t.eps)}, temperature ${short(t.temperature)}: value ${short(t.value)} after ${short(t.iterations)} iterations; marginal errors (L1) ${short(t.row_error)} of rows, ${short(t.column_error)} of columns; duality gap ${short(t.gap)}.`));
     const figure = chart({
       title: `${label}: transport plan of ${n} positions`, aspect: 1,
-      note: `Rows: the student's distributions; columns: the teacher's; both named by the gold token there. The deeper, the more mass; deepest: ${short(most)}.`,
+      note: `Rows: the student's distributions; columns: the teacher's; both named by the gold token there. The stronger the colour, the more mass; at most ${short(most)}.`,
       config: {
         type: "scatter",
         data: { datasets: [{ label, data: cells, pointStyle: "rect", pointBorderWidth: 0, pointHoverBorderWidth: 2,
