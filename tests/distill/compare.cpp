@@ -4,59 +4,19 @@
 
 #include <sys/wait.h>
 
-#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <numeric>
-#include <random>
 
 #include "data/text.h"
 #include "distill/figures.h"
 #include "distill/report.h"
-#include "tests/data/temporary.h"
+#include "tests/distill/made_runs.h"
 
 namespace fs = std::filesystem;
 using namespace retort;
 using Catch::Contains;
-using Rows = std::vector<std::vector<double>>;
 
 namespace {
-
-Json stored(const std::string& name, const Rows& segments) {
-  return {{"score", measurement_of(name, segments).score()}, {"segments", segments}};
-}
-
-// The mean of `values` as a figure.
-Json stored(const std::string& name, const std::vector<double>& values) {
-  Rows segments;
-  for (double value : values) segments.push_back({value, 1});
-  return stored(name, segments);
-}
-
-Json results(const std::string& stage, unsigned seed, const std::vector<double>& values) {
-  return {{"recipe", "toy"},
-          {"seed", seed},
-          {"stage", stage},
-          {"method", stage},
-          {"split", "test"},
-          {"commit", "abc1234"},
-          {"machine", "a computer"},
-          {"minutes", 1.5},
-          {"recipe_fingerprint", "f1"},
-          {"metrics", {"rougeL"}},
-          {"rougeL", stored("rougeL", values)},
-          {"length_ratio", stored("length_ratio", std::vector<double>(values.size(), 1))}};
-}
-
-struct Runs : Temporary {
-  // Writes RUN/STAGE/results.json and returns its path.
-  std::string write(const std::string& run, const Json& j) const {
-    std::string stage = run + "/" + j["stage"].get<std::string>();
-    fs::create_directories(folder + stage);
-    return file(stage + "/results.json", j.dump());
-  }
-  std::string operator()(const std::string& run) const { return folder + run; }
-};
 
 struct Result {
   int status;
@@ -185,75 +145,6 @@ TEST_CASE("compare: models stand in the recipe's order, the first one's differen
   j["place"] = "last";
   CHECK_THAT(error_of([&] { read_results(runs.write("b", j)); }),
              Contains("alpha/results.json: place is missing or of the wrong kind"));
-}
-
-// Five seeds of two students on a small task whose metric is no mean over examples, resampled from
-// the labels themselves.
-TEST_CASE("compare: corpus metrics of five seeds have the intervals of relabelled corpora") {
-  Runs runs;
-  const size_t count = 277, seeds = 5, times = 2000;
-  std::mt19937 engine(3);
-  Segments gold;
-  for (size_t i = 0; i < count; i++) gold.push_back(engine() % 3 ? "1" : "0");
-  std::map<std::string, std::vector<Segments>> given;
-  for (size_t seed = 0; seed < seeds; seed++)
-    for (const char* stage : {"kl", "js"}) {
-      unsigned wrong = (stage[0] == 'k' ? 30 : 20) + 3 * seed;  // per cent
-      Segments labels = gold;
-      for (std::string& label : labels)
-        if (engine() % 100 < wrong) label = label == "1" ? "0" : "1";
-      Json j = results(stage, seed, {1});
-      j.erase("rougeL"), j.erase("length_ratio"), j["metrics"] = {"matthews", "f1", "accuracy"};
-      for (const char* name : {"matthews", "f1", "accuracy"}) {
-        Measurement m = find_metric(name).measure(labels, {gold});
-        j[name] = {{"score", m.score()}, {"segments", m.segments}, {"signature", m.signature}};
-      }
-      runs.write(std::to_string(seed), j);
-      given[stage].push_back(labels);
-    }
-  std::vector<std::string> folders;
-  for (size_t seed = 0; seed < seeds; seed++) folders.push_back(runs(std::to_string(seed)));
-  Study s = study(folders, {int(times), 1}).at(0);
-  CHECK(s.columns == std::vector<std::string>{"matthews", "f1", "accuracy"});
-
-  for (const std::string& name : s.columns) {
-    INFO(name);
-    const Metric& metric = find_metric(name);
-    auto score = [&](const std::string& stage, size_t seed, const std::vector<size_t>& drawn) {
-      Segments labels, right;
-      for (size_t i : drawn) labels.push_back(given[stage][seed][i]), right.push_back(gold[i]);
-      return metric.measure(labels, {right}).score() / double(seeds);
-    };
-    std::vector<size_t> all(count);
-    std::iota(all.begin(), all.end(), 0);
-    double mean = 0, difference = 0;
-    for (size_t seed = 0; seed < seeds; seed++) {
-      mean += score("kl", seed, all);
-      difference += score("js", seed, all) - score("kl", seed, all);
-    }
-    CHECK(s.find("kl", name)->score == Approx(mean).epsilon(1e-12));
-    std::vector<double> scores, differences;
-    for (size_t b = 0; b < times; b++) {
-      std::vector<size_t> drawn(count);
-      for (size_t& i : drawn) i = engine() % count;
-      double x = 0, y = 0;
-      for (size_t k = 0; k < seeds; k++) {
-        size_t seed = engine() % seeds;
-        x += score("kl", seed, drawn), y += score("js", seed, drawn);
-      }
-      scores.push_back(x), differences.push_back(y - x);
-    }
-    auto agrees = [&](std::vector<double> theirs, Interval ours) {
-      std::sort(theirs.begin(), theirs.end());
-      double low = theirs[times / 40], high = theirs[times - 1 - times / 40];
-      CHECK(ours.low == Approx(low).margin(0.1 * (high - low)));
-      CHECK(ours.high == Approx(high).margin(0.1 * (high - low)));
-    };
-    agrees(scores, interval_of(*s.find("kl", name)));
-    Comparison c = *s.compared("js", "kl", name);
-    CHECK(c.difference == Approx(difference).epsilon(1e-12));
-    agrees(differences, c.interval);
-  }
 }
 
 TEST_CASE("compare: what some seed lacks is named and left out") {
