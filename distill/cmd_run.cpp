@@ -54,9 +54,10 @@ std::string lines_of(const Json& j) {
   return text + "\n}\n";
 }
 
-// Trains and evaluates one stage. Where only the evaluation differs the finished training is
-// resumed, which trains nothing; where only results are there it begins anew.
-Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
+// Trains and evaluates one stage, the `place`-th of the recipe. Where only the evaluation differs
+// the finished training is resumed, which trains nothing; where only results are there it begins
+// anew.
+Json run_stage(Experiment& e, const Stage& stage, size_t place, bool overwrite) {
   std::string dir = e.folder(stage.name);
   bool anew = overwrite || (!results_of(e, stage).is_null() && !fs::exists(checkpoint_path(dir)));
   auto began = std::chrono::steady_clock::now();
@@ -71,7 +72,7 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   j["fingerprint"] = e.results_fingerprint(stage);
   j["recipe_fingerprint"] = e.recipe_fingerprint(stage);
   j["weights"] = checksum(weights_path(dir));
-  j["recipe"] = e.recipe().name, j["seed"] = e.recipe().seed;
+  j["recipe"] = e.recipe().name, j["seed"] = e.recipe().seed, j["place"] = place;
   j["commit"] = RETORT_COMMIT, j["machine"] = machine(e.device());
   j["method"] = stage.name == "teacher" ? "teacher" : stage.method;
   j["tokens_per_second"] = s.tokens_per_second, j["updates"] = s.steps;
@@ -182,10 +183,11 @@ void run(const RecipeArguments& a, bool overwrite) {
   if (stages.empty()) throw std::runtime_error(a.path + ": has neither [teacher] nor [students]");
   std::vector<Json> all;
   std::set<std::string> todo = not_done(e, stages);
-  for (const Stage* s : stages) {
-    bool make = overwrite || todo.count(s->name);
-    if (!make) fmt::print("{}: done already, in {}\n", s->name, e.folder(s->name));
-    all.push_back(make ? run_stage(e, *s, overwrite) : results_of(e, *s));
+  for (size_t place = 0; place < stages.size(); place++) {
+    const Stage& s = *stages[place];
+    bool make = overwrite || todo.count(s.name);
+    if (!make) fmt::print("{}: done already, in {}\n", s.name, e.folder(s.name));
+    all.push_back(make ? run_stage(e, s, place, overwrite) : results_of(e, s));
   }
   std::string text = table(all), examples = samples(e, all, 10);
   write_file_atomically(e.recipe().output + "/results.md", text + "\n```" + examples + "```\n");

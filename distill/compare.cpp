@@ -12,18 +12,18 @@
 namespace retort {
 namespace {
 
-// All stages of some run, finished or not, in the order they are shown.
+// All stages of some run in the recipe's order; then, by name, those without a place in it: of old
+// results, and unfinished ones.
 std::vector<std::string> stage_names(const std::vector<RunResults>& runs) {
-  std::set<std::string> all;
-  for (const RunResults& run : runs) {
-    for (const auto& [name, results] : run.stages) all.insert(name);
-    all.insert(run.unfinished.begin(), run.unfinished.end());
-  }
+  std::map<std::string, size_t> places;
+  for (const RunResults& run : runs)
+    for (const auto& [name, results] : run.stages) places.emplace(name, results.place);
+  for (const RunResults& run : runs)
+    for (const std::string& name : run.unfinished) places.emplace(name, SIZE_MAX);
   std::vector<std::string> names;
-  for (const char* name :
-       {"teacher", "predistilled", "mle", "seqkd", "engine", "kl", "rkl", "js", "tvd"})
-    if (all.erase(name)) names.push_back(name);
-  names.insert(names.end(), all.begin(), all.end());
+  for (const auto& [name, place] : places) names.push_back(name);
+  std::stable_sort(names.begin(), names.end(),
+                   [&](auto& a, auto& b) { return places[a] < places[b]; });
   return names;
 }
 
@@ -106,6 +106,7 @@ Study study_recipe(std::vector<RunResults> runs, const Resampling& resampling) {
   const StageResults& first = runs[0].stages.begin()->second;
   Study s;
   s.recipe = first.recipe, s.split = first.split, s.metric = first.metrics[0];
+  s.writes_text = first.figures.contains("length_ratio");  // of nothing else
   s.examples = first.figures.at(s.metric).segments.size();
   for (const RunResults& run : runs) {
     s.seeds.push_back(run.seed), s.minutes.push_back(0);

@@ -67,6 +67,7 @@ StageResults read_results(const std::string& path) {
   r.split = text("split"), r.commit = text("commit"), r.machine = text("machine");
   r.recipe_fingerprint = text("recipe_fingerprint");
   r.seed = get<uint64_t>(path, j, "seed"), r.minutes = get<double>(path, j, "minutes");
+  if (j.contains("place")) r.place = get<size_t>(path, j, "place");
   if (!j.contains("metrics") || j["metrics"].empty())
     throw std::runtime_error(
         path + ": no metrics; name evaluate.metrics and `retort run` its recipe again");

@@ -14,6 +14,7 @@ struct StageResults {
   std::string path, recipe, stage, method, split, commit, machine;
   std::string recipe_fingerprint;  ///< of recipe, data and vocabulary, whatever the seed
   uint64_t seed = 0;
+  size_t place = SIZE_MAX;           ///< among the recipe's stages, from 0; SIZE_MAX: not told
   double minutes = 0;                ///< of training
   std::vector<std::string> metrics;  ///< the recipe's; the first is the task's
   std::map<std::string, Measurement> figures;

@@ -113,3 +113,35 @@ TEST_CASE("several seeds: their mean, wider where they differ, the same where th
   CHECK_THAT(error_of([&] { resample({m, mean_of({1}, "")}); }), Catch::Contains("has 200"));
   CHECK_THAT(error_of([&] { compare(one, Resampled{}); }), Catch::Contains("1000 resamples"));
 }
+
+TEST_CASE("several seeds: how often each part of the variance is counted") {
+  const size_t seeds = 5, examples = 277;
+  auto counted = [&](auto value, double variance) {  // value(seed, example); variance of the mean
+    std::vector<Measurement> all;
+    for (size_t s = 0; s < seeds; s++) {
+      std::vector<double> values;
+      for (size_t i = 0; i < examples; i++) values.push_back(value(s, i));
+      all.push_back(mean_of(values, ""));
+    }
+    Resampled r = resample(all, {4000, 1});
+    double resampled = 0;
+    for (double x : r.scores) resampled += (x - r.score) * (x - r.score) / 4000;
+    return resampled / variance;
+  };
+  // Of the seeds all but 1/n, of the examples all but 1/N, of what is neither's, as the noise of
+  // single predictions, (2 - 1/n)(2 - 1/N) - 1 times as much (Owen 2007).
+  std::vector<double> a = {-2, -1, 0, 1, 2}, b = normal(examples, 1),
+                      e = normal(seeds * examples, 2);
+  auto variance = [](const std::vector<double>& x) {
+    double mean = 0, sum = 0;
+    for (double v : x) mean += v / double(x.size());
+    for (double v : x) sum += (v - mean) * (v - mean);
+    return sum / double(x.size() - 1);
+  };
+  CHECK(counted([&](size_t s, size_t) { return a[s]; }, variance(a) / 5) ==
+        Approx(1 - 1 / 5.0).epsilon(0.07));
+  CHECK(counted([&](size_t, size_t i) { return b[i]; }, variance(b) / 277) ==
+        Approx(1 - 1 / 277.0).epsilon(0.07));
+  CHECK(counted([&](size_t s, size_t i) { return e[s * examples + i]; }, variance(e) / (5 * 277)) ==
+        Approx((2 - 1 / 5.0) * (2 - 1 / 277.0) - 1).epsilon(0.1));
+}

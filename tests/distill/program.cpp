@@ -59,6 +59,7 @@ TEST_CASE("a whole experiment runs, and a second time has nothing to do") {
   Json j = Json::parse(results);
   CHECK(j["weights"] == checksum(mle + "model.safetensors"));
   CHECK(j["other_minutes"] >= 0);
+  CHECK(j["place"] == 2);  // after the teacher and js
   j["weights"] = "another's";
   std::ofstream(mle + "results.json") << j.dump();
   r = run("run " + toml);
