@@ -32,6 +32,10 @@ std::string difference(const std::string& figure, const Comparison& c) {
                        c.interval);
 }
 
+std::string p_of(const Comparison& c) {
+  return c.p < 0.0005 ? "< 0.001" : fmt::format("{:.3f}", c.p);
+}
+
 // The title row of a table and its rule, the first column to the left, the others to the right.
 std::string header(const std::vector<std::string>& titles) {
   std::string text = "|", rule = "|";
@@ -92,7 +96,7 @@ std::string tests(const Study& study) {
     rows += fmt::format("| {} − {} |", first, second);
     for (const std::string& figure : tested(study)) {
       std::optional<Comparison> c = study.compared(first, second, figure);
-      rows += c ? fmt::format(" {} | {:.3f} |", difference(figure, *c), c->p) : " - | - |";
+      rows += c ? fmt::format(" {} | {} |", difference(figure, *c), p_of(*c)) : " - | - |";
     }
     rows += "\n";
   }
@@ -113,8 +117,9 @@ std::string how(const Study& study, int times) {
         "model. It is one seed: the intervals say nothing of what another would give.",
         draws, examples);
   return fmt::format(
-      "Each figure is the mean over {} seeds; in brackets the middle 95 per cent of {}, which draw "
-      "the {} examples and the seeds, the same for every model.",
+      "Each figure is the mean over {} seeds; in brackets its 95 per cent interval for other "
+      "examples and other seeds (two-way random effects, Student's t; {} of the {} examples, the "
+      "same for every model and seed).",
       study.seeds.size(), draws, examples);
 }
 
@@ -148,10 +153,10 @@ std::string summary(const std::vector<Claim>& claims) {
 }
 
 std::string row(const Finding& f) {
-  return fmt::format("| {}: {} better than {} | {} | {} | {} | {} | {:.3f} | {} |\n", f.recipe,
-                     f.first, f.second, title_of(f.figure), number(f.figure, f.first_score),
+  return fmt::format("| {}: {} better than {} | {} | {} | {} | {} | {} | {} |\n", f.recipe, f.first,
+                     f.second, title_of(f.figure), number(f.figure, f.first_score),
                      number(f.figure, f.second_score), difference(f.figure, f.compared),
-                     f.compared.p, name_of(f.verdict));
+                     p_of(f.compared), name_of(f.verdict));
 }
 
 // The claims of one paper.
