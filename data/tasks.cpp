@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
 #include <stdexcept>
 
 #include "data/text.h"
@@ -185,6 +186,19 @@ const Task* find_task(const std::string& name) {
   for (const Task& task : tasks())
     if (task.name == name) return &task;
   return nullptr;
+}
+
+bool fixed_answers(const Task& task) {
+  return !task.answers.empty() &&
+         std::all_of(task.answers.begin(), task.answers.end(),
+                     [](const Choice& a) { return a.text.find('{') == std::string::npos; });
+}
+
+std::vector<int> answer_tokens(const Task& task, const Tokenizer& tokenizer) {
+  std::set<int> tokens{tokenizer.eos()};
+  for (const Choice& answer : task.answers)
+    for (int id : tokenizer.encode(answer.text)) tokens.insert(id);
+  return {tokens.begin(), tokens.end()};
 }
 
 std::vector<std::string> fields_of(const Task& task) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/reader.h"
+#include "data/tokenizer.h"
 
 namespace retort {
 
@@ -26,6 +27,11 @@ struct Task {
 /// All tasks, and the one of this name (null: no task).
 const std::vector<Task>& tasks();
 const Task* find_task(const std::string& name);
+
+/// Whether every example has the same answers to choose from (COPA's and ReCoRD's have their own).
+bool fixed_answers(const Task& task);
+/// The tokens that occur in a task's fixed answers, and the end, in ascending order.
+std::vector<int> answer_tokens(const Task& task, const Tokenizer& tokenizer);
 
 /// The fields that a task's templates and label name, each once.
 std::vector<std::string> fields_of(const Task& task);

@@ -1,5 +1,6 @@
 #include "distill/objective.h"
 
+#include <algorithm>
 #include <chrono>
 #include <numeric>
 #include <set>
@@ -26,6 +27,14 @@ std::vector<int> valid_source_rows(const Batch& b) {
   for (int i = 0; i < b.size; i++)
     for (int t = 0; t < b.source_length; t++) v.push_back(t < b.source_lengths[size_t(i)]);
   return v;
+}
+// Where each label stands in the ascending list `among`; -1 where it does not.
+std::vector<int> places(std::vector<int> labels, const std::vector<int>& among) {
+  for (int& label : labels) {
+    auto found = std::lower_bound(among.begin(), among.end(), label);
+    label = found != among.end() && *found == label ? int(found - among.begin()) : -1;
+  }
+  return labels;
 }
 double count_of(const std::vector<int>& valid) {
   return std::accumulate(valid.begin(), valid.end(), 0.0);
@@ -80,7 +89,8 @@ Batch with_targets(const Batch& batch, const std::vector<TokenPair>& pairs,
 
 Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
                      const Model* teacher, int max_target,
-                     std::vector<std::vector<int>> teacher_sequences, const TeacherRows* rows)
+                     std::vector<std::vector<int>> teacher_sequences, const TeacherRows* rows,
+                     std::vector<int> answers)
     : terms_(stage.terms),
       of_teacher_(stage.teacher_sequences),
       of_student_(stage.student_sequences),
@@ -88,6 +98,7 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
       mix_end_(stage.mix_end),
       teacher_sequences_(std::move(teacher_sequences)),
       teacher_rows_(rows),
+      answers_(std::move(answers)),
       layout_(layout),
       specials_(specials),
       seed_(seed),
@@ -215,7 +226,9 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Teacher
   Device device = student.device();
   Tensor logits = reshape(student, {n, vocab});
   std::vector<int> valid = valid_rows(b, layout_);
-  Tensor labels = Tensor::from(b.labels, {n}, device);
+  bool of_answers = term.vocabulary == "answers";
+  if (of_answers) logits = columns(logits, answers_);
+  Tensor labels = Tensor::from(of_answers ? places(b.labels, answers_) : b.labels, {n}, device);
   double total_rows = u.rows.at(term.on);
   // Masked tokens stand in no rectangle; their recipes have no reduction by sequences.
   int length = layout_ == Layout::masked ? n : n / b.size;
@@ -227,6 +240,7 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Teacher
   if (term.temperature_end > 0) temperature += u.progress * (term.temperature_end - temperature);
   Tensor mask = Tensor::from(valid, {n}, device),
          p = reshape(teacher.logits, {n, -1}).to(logits.dtype), q = logits;
+  if (of_answers) p = columns(p, answers_);
   if (is_transport(term.loss)) {
     Transport t = parse_transport(term.loss, term.parameters);
     t.temperature = temperature;

@@ -64,6 +64,9 @@ struct Term {
   /// At the last update, with a straight line between; 0: as at the first.
   double temperature_end = 0;
   std::vector<std::string> parameters = {};  ///< of a transport loss: "eps=0.1"
+  /// Which tokens' logits the softmax of both sides runs over: "all", or "answers": those of a
+  /// task's fixed answers and the end (answer_tokens()).
+  std::string vocabulary = "all";
   /// What skew_kl and skew_rkl mix with: "arithmetic": alpha; "exact": the conditional of the
   /// sequences' mixture (f-DISTILL, eq. 12); "exact_detached": without its gradient.
   std::string mixture = "arithmetic";
