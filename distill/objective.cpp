@@ -9,6 +9,7 @@
 #include "losses/coarsen.h"
 #include "losses/divergence.h"
 #include "losses/sequence.h"
+#include "losses/squared_error.h"
 #include "losses/transport.h"
 
 namespace retort {
@@ -216,31 +217,32 @@ Tensor Objective::hidden_loss_of(const Term& term, const Model& student, const O
 
 Tensor Objective::loss_of(const Term& term, const Tensor& student, const TeacherSide& teacher,
                           const Batch& b, Update& u, bool check) const {
-  if (layout_ == Layout::classify && b.labels.empty()) {  // regression: mean squared error
-    Tensor y = Tensor::from(std::vector<double>(b.values.begin(), b.values.end()), {b.size, 1},
-                            student.dtype, student.device());
-    Tensor difference = sub(student, y);
-    return scale(sum(mul(difference, difference)), term.weight / u.sequences);
-  }
   int vocab = student.cols(), n = student.rows();
   Device device = student.device();
   Tensor logits = reshape(student, {n, vocab});
   std::vector<int> valid = valid_rows(b, layout_);
-  bool of_answers = term.vocabulary == "answers";
-  if (of_answers) logits = columns(logits, answers_);
-  Tensor labels = Tensor::from(of_answers ? places(b.labels, answers_) : b.labels, {n}, device);
   double total_rows = u.rows.at(term.on);
   // Masked tokens stand in no rectangle; their recipes have no reduction by sequences.
   int length = layout_ == Layout::masked ? n : n / b.size;
   Tensor weights =
       reduction_weights(reduction_, valid, length, total_rows, u.sequences, logits.dtype, device);
   auto weighted = [&](const Tensor& rows) { return scale(mul(rows, weights), term.weight); };
+  if (term.loss == "ce" && b.labels.empty()) {  // a regression
+    std::vector<double> values(b.values.begin(), b.values.end());
+    return sum(weighted(squared_error(logits, Tensor::from(values, {n, 1}, logits.dtype, device))));
+  }
+  bool of_answers = term.vocabulary == "answers";
+  if (of_answers) logits = columns(logits, answers_);
+  Tensor labels;
+  if (!b.labels.empty())
+    labels = Tensor::from(of_answers ? places(b.labels, answers_) : b.labels, {n}, device);
   if (term.loss == "ce") return sum(weighted(cross_entropy(logits, labels, smoothing_)));
   double temperature = term.temperature;
   if (term.temperature_end > 0) temperature += u.progress * (term.temperature_end - temperature);
   Tensor mask = Tensor::from(valid, {n}, device),
          p = reshape(teacher.logits, {n, -1}).to(logits.dtype), q = logits;
   if (of_answers) p = columns(p, answers_);
+  if (term.loss == "mse") return sum(weighted(squared_error(logits, p, temperature)));
   if (is_transport(term.loss)) {
     Transport t = parse_transport(term.loss, term.parameters);
     t.temperature = temperature;

@@ -53,8 +53,9 @@ struct TrainOptions {
 
 /// One term of an objective: a loss on the positions of some sequences.
 struct Term {
-  /// ce, a divergence (losses/divergence.h), a transport loss (losses/transport.h), or hidden:
-  /// matching of hidden states (distill/hidden.h).
+  /// ce, a divergence (losses/divergence.h), a transport loss (losses/transport.h), mse: squared
+  /// error between both sides' logits (losses/squared_error.h), or hidden: matching of hidden
+  /// states (distill/hidden.h).
   std::string loss = "ce";
   /// Who wrote the target sequences: gold, teacher, student, or "mixed": one of them, drawn for
   /// each update by [STAGE.mix].

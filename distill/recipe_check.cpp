@@ -206,11 +206,6 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
       term.refuse("layers", e.what());
     }
   }
-  if (recipe.data.layout == "classify" && recipe.data.labels == "numbers")
-    for (const Term& term : s.terms)
-      if (term.loss != "ce")
-        Table{file, path}.refuse("method", "a regression has no distributions for " + term.loss +
-                                               " to compare; its loss is the squared error (mle)");
   Table model{file, path + ".model"};
   ModelConfig whole = s.model;  // what the data will decide stands in for itself
   whole.vocab = 1 << 20, whole.classes = std::max(1, whole.classes);

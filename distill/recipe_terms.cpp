@@ -32,7 +32,8 @@ void check_term(const Table& t, const Term& term, const DataOptions& data) {
   bool transports = is_transport(term.loss);
   try {
     if (transports) parse_transport(term.loss, term.parameters);
-    if (!transports && term.loss != "ce" && term.loss != "hidden") parse_divergence(term.loss);
+    if (!transports && term.loss != "ce" && term.loss != "mse" && term.loss != "hidden")
+      parse_divergence(term.loss);
   } catch (const std::exception& e) {
     t.refuse("loss", e.what());
   }
@@ -63,6 +64,15 @@ void check_term(const Table& t, const Term& term, const DataOptions& data) {
   if (data.layout == "classify" && moves_tokens(term))
     t.refuse("parameters", "cost=matrix is of tokens' embeddings, classes have none");
   check_vocabulary(t, term, data);
+  if (term.loss == "mse" && data.layout != "classify")
+    t.refuse("loss",
+             "mse matches the logits of classes and numbers, data.layout classify; kl does " +
+                 data.layout);
+  if (data.layout == "classify" && data.labels == "numbers" && term.loss != "ce" &&
+      term.loss != "mse")
+    t.refuse("loss", "a regression has no distributions for " + term.loss +
+                         " to compare; its losses are ce, the squared error to the labels, and "
+                         "mse, to the teacher's outputs");
   t.at_least("weight", term.weight, 0, true);
   t.at_least("temperature", term.temperature, 0, true);
   t.at_least("temperature_end", term.temperature_end, 0);
