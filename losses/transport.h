@@ -3,6 +3,7 @@
 // softmax(student / T).
 #pragma once
 #include "losses/coarse.h"
+#include "losses/pairwise.h"
 #include "losses/sinkhorn.h"
 
 namespace retort {
@@ -13,6 +14,7 @@ struct Transport {
   std::string name;
   double temperature = 2, scale = 1;
   SinkhornOptions solver;
+  Ground ground = Ground::l1;  ///< batch-wise: what rows cost each other
   ClassCost cost = ClassCost::zero_one;
   bool per_row = false;  ///< a loss of each row (N), or of the batch (1)
   /// Whether the plan has mass N, so that the losses of parts of a batch add up.
