@@ -115,7 +115,7 @@ void compute(const Arguments& a) {
     if (t) {
       TransportInputs in;
       in.teacher = teacher, in.student = student, in.mask = mask;
-      in.cost = cost;
+      if (cost.defined()) in.cost = std::make_shared<ClassCosts>(cost);
       loss = transport_of(*t, in);
     } else {
       loss = divergence_of(a, name, teacher, student, mask);

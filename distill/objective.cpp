@@ -10,7 +10,6 @@
 #include "losses/divergence.h"
 #include "losses/sequence.h"
 #include "losses/squared_error.h"
-#include "losses/transport.h"
 
 namespace retort {
 namespace {
@@ -116,10 +115,20 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
     if (t.on != "gold" && layout != Layout::seq2seq && layout != Layout::causal)
       throw std::runtime_error("stage " + stage.name +
                                ": only data.layout seq2seq and causal can be sampled");
-    if (is_transport(t.loss) && parse_transport(t.loss, t.parameters).cost == ClassCost::matrix)
-      token_costs_ = embedding_distances(teacher->parameters()["tokens"].value,
-                                         real_of(teacher->parameters().dtype()));
+    costs_.push_back(costs_of(t));
   }
+}
+
+std::shared_ptr<const ClassCosts> Objective::costs_of(const Term& term) const {
+  if (!is_transport(term.loss)) return {};
+  Transport t = parse_transport(term.loss, term.parameters);
+  if (t.cost != ClassCost::matrix) return {};
+  Tensor tokens = teacher_->parameters()["tokens"].value;
+  if (term.vocabulary == "answers")
+    tokens = embedding(tokens, Tensor::from(answers_, {int(answers_.size())}, tokens.device()));
+  auto costs = std::make_shared<ClassCosts>(ClassCosts::of_embeddings(tokens));
+  if (!t.top) costs->matrix(real_of(tokens.dtype), tokens.device());  // now, or too many tokens
+  return costs;
 }
 
 std::vector<int> ids_in(const Json& list, int limit) {
@@ -246,7 +255,7 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Teacher
   if (is_transport(term.loss)) {
     Transport t = parse_transport(term.loss, term.parameters);
     t.temperature = temperature;
-    Tensor cost = t.cost == ClassCost::matrix ? token_costs_ : Tensor();
+    auto cost = costs_[size_t(&term - terms_.data())];
     TransportLoss found = transport(t, {p, logits, mask, cost, {}, check});
     u.solved.insert(u.solved.end(), found.solved.begin(), found.solved.end());
     if (t.per_row) return sum(weighted(found.loss));

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "distill/teacher_rows.h"
-#include "losses/sinkhorn.h"
+#include "losses/transport.h"
 
 namespace retort {
 
@@ -69,6 +69,7 @@ class Objective {
   Batch sequences_of(const std::string& writer, const Batch& gold,
                      const std::vector<TokenPair>& pairs, const Model& student, bool replays,
                      Update& update) const;
+  std::shared_ptr<const ClassCosts> costs_of(const Term& term) const;
   std::string writer_of(const std::string& on, long step, double progress) const;
   Tensor hidden_loss_of(const Term& term, const Model& student, const Outputs& of_student,
                         const Outputs& of_teacher, const Batch& batch, const Update& update) const;
@@ -86,7 +87,7 @@ class Objective {
   Specials specials_;
   uint64_t seed_;
   const Model* teacher_;
-  Tensor token_costs_;  // of transport terms with cost=matrix
+  std::vector<std::shared_ptr<const ClassCosts>> costs_;  // of each term, or null
   int max_target_;
   double smoothing_;
   Reduction reduction_;

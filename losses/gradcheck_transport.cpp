@@ -28,7 +28,7 @@ GradCase transport_case(const std::string& name, std::vector<std::string> parame
             std::vector<int> mask(size_t(B), 1);
             if (B > 1) mask[1] = 0;
             in.mask = Tensor::from(mask, {B}, device);
-            in.cost = random_tensor({V, V}, 3, 1, 0, device);
+            in.cost = std::make_shared<ClassCosts>(random_tensor({V, V}, 3, 1, 0, device));
             GradOptions o = few(device);
             o.step = 1e-5;
             return check_gradients(

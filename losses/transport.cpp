@@ -89,8 +89,7 @@ void set(Transport& t, const std::string& key, const std::string& text) {
                                    {"envelope", Gradient::envelope},
                                    {"implicit", Gradient::implicit}});
   if (key == "ground")
-    t.ground =
-        one_of<Ground>(at, text, {{"l1", Ground::l1}, {"squared_l2", Ground::squared_l2}});
+    t.ground = one_of<Ground>(at, text, {{"l1", Ground::l1}, {"squared_l2", Ground::squared_l2}});
   if (key == "cost")
     t.cost = one_of<ClassCost>(at, text,
                                {{"zero_one", ClassCost::zero_one},
@@ -198,11 +197,13 @@ TransportLoss of_rows(const Transport& t, const TransportInputs& in) {
     return log_softmax(scale(x, 1 / t.temperature));
   };
   Tensor q = log_probabilities(in.student), p = log_probabilities(in.teacher);
-  Coarse c{q, p, {}};
-  if (t.top)
-    c = coarse(q, p, t.top, t.cost, in.cost);
-  else
-    c.cost = class_cost(t.cost, q.cols(), in.cost, q.dtype, q.device());
+  bool given = t.cost == ClassCost::matrix;
+  ENSURE(!given || (in.cost && in.cost->size() == q.cols()),
+         fmt::format("{}: cost=matrix: expected costs ({}, {}), got {}", t.name, q.cols(), q.cols(),
+                     in.cost ? fmt::format("({0}, {0})", in.cost->size()) : "none"));
+  ClassCosts named(given ? ClassCost::zero_one : t.cost, given ? 0 : q.cols());
+  const ClassCosts& costs = given ? *in.cost : named;
+  Coarse c = t.top ? coarse(q, p, t.top, costs) : Coarse{q, p, costs.matrix(q.dtype, q.device())};
   Sinkhorn solved = sinkhorn(c.cost, c.student, c.teacher, t.solver);
   return {solved.value, {solved}};
 }

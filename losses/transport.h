@@ -40,9 +40,9 @@ Transport parse_transport(const std::string& name, const std::vector<std::string
 
 struct TransportInputs {
   Tensor teacher, student;  ///< logits (N, V); uld's teacher may have another V. bf16 counts in f32
-  Tensor mask;   ///< i32 (N): rows with 0 leave the batch, whatever they hold; undefined: all rows
-  Tensor cost;   ///< (V, V) of the same type, for ClassCost::matrix
-  Tensor start;  ///< batch-wise, of one problem: g of an earlier Sinkhorn, to begin with
+  Tensor mask;  ///< i32 (N): rows with 0 leave the batch, whatever they hold; undefined: all rows
+  std::shared_ptr<const ClassCosts> cost;  ///< of V classes, for ClassCost::matrix
+  Tensor start;       ///< batch-wise, of one problem: g of an earlier Sinkhorn, to begin with
   bool check = true;  ///< as DivergenceOptions::check
 };
 

@@ -214,53 +214,6 @@ TEST_CASE("an earlier batch's potentials are a start; another batch's size is re
   CHECK_THROWS_WITH(transport(few, in), Catch::Contains("start potentials of shape (1, 5)"));
 }
 
-TEST_CASE("ground and eps_start by name: what the solver makes of these costs and steps") {
-  Tensor t = random_tensor({6, 5}, 2, 2), s = random_tensor({6, 5}, 1, 2);
-  Numbers q = softmax(scale(s, 0.5)).values(), p = softmax(scale(t, 0.5)).values(), costs;
-  for (size_t i = 0; i < 6; i++)
-    for (size_t j = 0; j < 6; j++) {
-      double c = 0;
-      for (size_t v = 0; v < 5; v++) c += std::pow(q[i * 5 + v] - p[j * 5 + v], 2);
-      costs.push_back(c);
-    }
-  Tensor w = Tensor::full({1, 6}, -std::log(6.0), Dtype::f64);
-  for (const char* name : {"sinkhorn:unit", "sinkhorn_unbalanced"}) {
-    SinkhornOptions o;
-    o.eps = 0.02, o.iters = 3;
-    if (std::string(name) == "sinkhorn_unbalanced") o.rho = 1;
-    Parameters plain{"ground=squared_l2", "eps=0.02", "iters=3"}, scaled = plain;
-    scaled.push_back("eps_start=0.4");
-    Tensor c = Tensor::from(costs, {6, 6}, Dtype::f64);
-    INFO(name);
-    CHECK(compute(name, plain, t, s).loss[0] ==
-          Approx(sinkhorn(c, w, w, o).value.item()).epsilon(1e-10));
-    o.eps_start = 0.4;
-    CHECK(compute(name, scaled, t, s).loss[0] ==
-          Approx(sinkhorn(c, w, w, o).value.item()).epsilon(1e-10));
-    CHECK(report(compute(name, scaled, t, s).all.solved[0]).row_error !=
-          report(compute(name, plain, t, s).all.solved[0]).row_error);
-  }
-  // Of what 20 iterations leave at a small eps, scaling takes the most part away.
-  Tensor many_t = random_tensor({24, 9}, 4, 3), many_s = random_tensor({24, 9}, 5, 3);
-  auto off = [&](const Parameters& more) {
-    Parameters all{"eps=0.01"};
-    all.insert(all.end(), more.begin(), more.end());
-    return report(compute("sinkhorn:unit", all, many_t, many_s).all.solved[0]).row_error;
-  };
-  CHECK(off({"eps_start=2"}) < 0.7 * off({}));
-  // Debiased: scaled or squared, equal sides are one computation.
-  for (const char* parameter : {"ground=squared_l2", "eps_start=2"}) {
-    CHECK(std::abs(compute("sinkhorn_debiased", {parameter}, t, t).loss[0]) < 1e-14);
-    CHECK(compute("sinkhorn_debiased", {parameter}, t, s).loss[0] > 0.001);
-  }
-  // Over classes: the same result at convergence, nearer to it before.
-  Parameters fixed{"cost=abs", "eps=0.05", "iters=3000"}, few{"cost=abs", "eps=0.05", "iters=5"};
-  Numbers goal = compute("sinkhorn_sample", fixed, t, s).loss,
-          cold = compute("sinkhorn_sample", few, t, s).loss;
-  few.push_back("eps_start=4");
-  CHECK(distance(compute("sinkhorn_sample", few, t, s).loss, goal) < 0.5 * distance(cold, goal));
-}
-
 TEST_CASE("losses of rows: what they are made of") {
   Tensor t = random_tensor({3, 6}, 2, 2), s = random_tensor({3, 6}, 1, 2);
   Computed tvd{divergence({"tvd"}, t, s).values(), {}, {}};
@@ -317,7 +270,8 @@ TEST_CASE("transport: what is refused") {
   fails("sinkhorn:unit", {"eps=0"}, "sinkhorn:unit: eps must be positive, got 0");
   fails("sinkhorn:published", {"eps=-1"}, "eps must be positive, got -1");
   for (const char* start : {"eps_start=0.1", "eps_start=-1", "eps_start=inf"})
-    fails("sinkhorn:unit", {start}, "eps_start must be above eps, 0.1, to which it is halved, or 0");
+    fails("sinkhorn:unit", {start},
+          "eps_start must be above eps, 0.1, to which it is halved, or 0");
   fails("sinkhorn:unit", {"ground=l2"}, "ground: no \"l2\"; there are l1, squared_l2");
   fails("sinkhorn:published", {"ground=l1"}, "no parameter \"ground=l1\"");
   fails("sinkhorn:unit", {"eps=nan"}, "eps must be positive");
@@ -325,13 +279,20 @@ TEST_CASE("transport: what is refused") {
   fails("sinkhorn:unit", {"iters=1.5"}, "\"1.5\" is not a whole number");
   fails("sinkhorn_unbalanced", {"rho=0"}, "rho must be positive, got 0");
   fails("sinkhorn:unit", {"rho=1"},
-        "no parameter \"rho=1\"; it takes, with their defaults, eps=0.1");
+        "no parameter \"rho=1\"; it takes, with their defaults, ground=l1 eps=0.1");
   fails("sinkhorn:unit", {"eps"}, "no parameter \"eps\"");
   fails("uld", {"eps=1"}, "it takes none");
   fails("sinkhorn_sample", {"cost=l3"}, "cost: no \"l3\"; there are zero_one, abs, matrix");
   fails("sinkhorn_sample", {"top=-1"}, "top must not be negative");
-  fails("sinkhorn_sample", {"cost=matrix", "top=2"}, "cost matrix: expected");
-  fails("sinkhorn_sample", {"cost=matrix"}, "cost matrix: expected a tensor (4, 4)");
+  fails("sinkhorn_sample", {"cost=matrix", "top=2"},
+        "cost=matrix: expected costs (4, 4), got none");
+  fails("sinkhorn_sample", {"cost=matrix"}, "cost=matrix: expected costs (4, 4), got none");
+  CHECK_THROWS_WITH(ClassCosts(random_tensor({4, 3}, 1)),
+                    Catch::Contains("cost matrix: expected a tensor (V, V), got (4, 3)"));
+  CHECK_THROWS_WITH(ClassCosts(Tensor::full({2, 2}, INFINITY)),
+                    Catch::Contains("cost of classes 0 and 0 is inf"));
+  CHECK_THROWS_WITH(ClassCosts(ClassCost::abs, 16385).matrix(Dtype::f32, Device::cpu),
+                    Catch::Contains("16384 are the most; take the likeliest of each row, top=16"));
   fails("sinkhorn:unit", {"gradient=envelope"}, "is not that of value sharp");
   fails("sinkhorn:published", {"gradient=envelope"}, "is not that of value sharp");
   fails("sinkhorn_debiased", {"value=sharp"}, "value must be regularised");
