@@ -233,6 +233,9 @@ Example example_of(const Task& task, const TaskRecord& record, bool classify,
     if (std::find(record.right.begin(), record.right.end(), choice) != record.right.end())
       example.references.push_back(choice);
   }
+  for (const std::string& answer : std::set<std::string>(record.right.begin(), record.right.end()))
+    if (std::find(record.choices.begin(), record.choices.end(), answer) == record.choices.end())
+      example.left_out["answers that are not among the choices"]++;
   if (example.references.empty())
     throw std::runtime_error(where +
                              ": no right answer is among the choices: " + join(record.choices));

@@ -44,7 +44,8 @@ struct TaskRecord {
 };
 
 /// The example of a record: with `classify` its texts and label, else prompt, choices and the right
-/// answer's text. Throws std::runtime_error that begins with `where` for a label that is none of
+/// answer's text; right answers that are not among the choices are counted as left out. Throws
+/// std::runtime_error that begins with `where` for a label that is none of
 /// the task's, or where no right answer is among the choices.
 Example example_of(const Task& task, const TaskRecord& record, bool classify,
                    const std::string& where);
