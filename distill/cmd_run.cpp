@@ -141,7 +141,15 @@ std::string table(const std::vector<Json>& all) {
     for (const Column& c : columns) text += fmt::format(" {} |", cell(j, c.key, c.digits));
     text += "\n";
   }
-  return text + "\n* without embeddings\n";
+  text += "\n* without embeddings\n";
+  for (const Json& j : all) {  // of one data set; what was evaluated before may not say
+    if (!j.contains("left_out")) continue;
+    for (const auto& [split, reasons] : j["left_out"].items())
+      for (const auto& [why, n] : reasons.items())
+        text += fmt::format("\n{}: {} {}\n", split, n.dump(), why);
+    break;
+  }
+  return text;
 }
 
 // The first test examples with what each model made of them.

@@ -111,6 +111,10 @@ Study study_recipe(std::vector<RunResults> runs, const Resampling& resampling) {
   for (const RunResults& run : runs) {
     s.seeds.push_back(run.seed), s.minutes.push_back(0);
     for (const auto& [name, r] : run.stages)
+      if (r.left_out.contains(s.split))
+        for (const auto& [why, n] : r.left_out.at(s.split))
+          add_once(s.missing, fmt::format("{} {}", n, why));
+    for (const auto& [name, r] : run.stages)
       s.minutes.back() += r.minutes, add_once(s.commits, r.commit), add_once(s.machines, r.machine);
   }
   for (const std::string& name : stage_names(runs)) {

@@ -32,6 +32,7 @@ struct Study {
   std::vector<std::string> commits, machines;  ///< different ones
   std::vector<StageStudy> stages;              ///< in the recipe's order
   std::vector<std::string> left_out;           ///< "kl: no coverage_risk with seed 2"
+  std::vector<std::string> missing;            ///< of the split: "3 source left out, over 128 tokens"
 
   /// The stage's figure, or null where it has none.
   const Resampled* find(const std::string& stage, const std::string& figure) const;

@@ -188,7 +188,7 @@ Json json_of(const Study& study) {
       {"recipe", study.recipe},     {"split", study.split},       {"metric", study.metric},
       {"examples", study.examples}, {"seeds", study.seeds},       {"minutes", study.minutes},
       {"commits", study.commits},   {"machines", study.machines}, {"left_out", study.left_out},
-      {"stages", Json::array()},    {"tests", Json::array()}};
+      {"missing", study.missing},   {"stages", Json::array()},    {"tests", Json::array()}};
   for (const StageStudy& stage : study.stages) {
     Json s = {{"stage", stage.name}, {"method", stage.method}};
     for (const auto& [figure, resampled] : stage.figures) {
@@ -211,8 +211,9 @@ Json json_of(const Study& study) {
 std::string facts_of(const Study& study) {
   std::vector<std::string> minutes;
   for (double m : study.minutes) minutes.push_back(fmt::format("{:.1f}", m));
-  std::string text = fmt::format("{}; {} examples of {}; ", seeds_of(study),
-                                 thousands(double(study.examples)), study.split);
+  std::string missing = study.missing.empty() ? "" : " (" + join(study.missing) + ")";
+  std::string text = fmt::format("{}; {} examples of {}{}; ", seeds_of(study),
+                                 thousands(double(study.examples)), study.split, missing);
   if (const Resampled* dist = study.find("teacher", "teacher_dist"))
     text += fmt::format(
         "TeacherDist {}; ",

@@ -18,6 +18,9 @@ struct StageResults {
   double minutes = 0;                ///< of training
   std::vector<std::string> metrics;  ///< the recipe's; the first is the task's
   std::map<std::string, Measurement> figures;
+  /// Of each split: how many examples were left out or cut, and why (Experiment::left_out()); none
+  /// of results that do not say.
+  std::map<std::string, std::map<std::string, size_t>> left_out;
 };
 
 /// Throws std::runtime_error, one line with the file and what to do, where it is missing, damaged,

@@ -58,6 +58,19 @@ TEST_CASE("compare: scores made again from stored segments equal the stored ones
              Contains("kl/results.json: bleu.score is ") && Contains("its segments make"));
 }
 
+TEST_CASE("compare: examples that were left out are said beside those that were not") {
+  Runs runs;
+  Json j = results("kl", 1, {1, 2, 3});
+  j["left_out"] = {{"test", {{"source left out, over 9 tokens", 2}}}, {"train", {{"empty", 1}}}};
+  runs.write("a", j);
+  Study s = study({runs("a")})[0];
+  CHECK(s.missing == Segments{"2 source left out, over 9 tokens"});
+  CHECK_THAT(facts_of(s), Contains("3 examples of test (2 source left out, over 9 tokens); "));
+  j["left_out"] = 3;
+  CHECK_THAT(error_of([&] { read_results(runs.write("a", j)); }),
+             Contains("kl/results.json: left_out is missing or of the wrong kind"));
+}
+
 TEST_CASE("compare: a paired difference by hand") {
   Runs runs;  // kl is 2 better in every example under seed 1, 4 better under seed 7
   runs.write("b", results("kl", 7, {14, 24, 34}));
