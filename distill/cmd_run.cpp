@@ -202,8 +202,7 @@ std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
   for (size_t i : evenly(pairs.size(), count)) {
     const Example& x = e.corpus(split).examples[size_t(pairs[i].id)];
     text += fmt::format("\n{:>10}  {}\n{:>10}  {}\n", "source", x.source, "reference", x.target);
-    for (const auto& [stage, lines] : outputs)
-      text += fmt::format("{:>10}  {}\n", stage, lines[i]);
+    for (const auto& [stage, lines] : outputs) text += fmt::format("{:>10}  {}\n", stage, lines[i]);
   }
   return text;
 }
