@@ -33,7 +33,7 @@ TESTS = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tests/cudnn/% tests/simt/%,$(
 BENCH = $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard bench/*.cpp))
 
 .SECONDARY:
-.PHONY: all deps test demo browser-test screenshots bench cuda simt simt-check check-cuda gpu-check format check-format install clean help
+.PHONY: all deps test demo browser-test screenshots bench cuda simt simt-check check-adding check-cuda gpu-check format check-format install clean help
 all: deps $(BUILD)/retort  ## build the program, build/retort
 
 help:  ## this list
@@ -155,6 +155,9 @@ simt-check: deps $(BUILD)/simt/tests/run simt-test $(BUILD)/asan/tests/run $(BUI
 	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1 ASAN_OPTIONS=allocator_may_return_null=1 \
 	  TSAN_OPTIONS=allocator_may_return_null=1; for b in asan tsan; do for s in 0 $(SEEDS); do \
 	  echo "$$b, SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/$$b/tests/run "[cuda][small]" || exit 1; done; done
+
+check-adding: deps $(BUILD)/retort $(BUILD)/tests/run $(BUILD)/simt/tests/run  ## the diffs of docs/adding.md, applied, built and used
+	@tests/adding.py $(MAKEOVERRIDES)
 
 data/sets/l10n-en-ro: | deps
 	data/get l10n-en-ro

@@ -19,8 +19,8 @@ double median(std::vector<double> values);
 
 /// The training step of the configurations whose name contains `only`, `seconds` for each.
 Json bench_steps(Device device, const std::string& only, double seconds);
-/// Row kernels against a copy's bandwidth, attention against a product's rate, about `seconds`
-/// each.
-Json bench_kernels(Device device, double seconds);
+/// Row kernels against a copy's bandwidth, attention against a product's rate: those whose name
+/// contains `only`, about `seconds` for each.
+Json bench_kernels(Device device, const std::string& only, double seconds);
 
 }  // namespace retort

@@ -34,11 +34,12 @@ Tensor filled(Shape shape, Dtype dtype, Device device) {
   return dropout(scale(x, 1, 1), 0.5, {7});
 }
 
-// Times each of `works` in turn with what is its limit, the best rate of `limits`.
-void measure(Device device, Dtype dtype, double seconds, const std::vector<Work>& limits,
-             const std::vector<Work>& works, Json& rows) {
+// Times each of `works` named so in turn with what is its limit, the best rate of `limits`.
+void measure(Device device, Dtype dtype, const std::string& only, double seconds,
+             const std::vector<Work>& limits, const std::vector<Work>& works, Json& rows) {
   int times = device == Device::cuda ? 20 : 1;
   for (const Work& w : works) {
+    if (w.name.find(only) == std::string::npos) continue;
     auto rate = [](const Work& v, double t) { return (v.bytes ? v.bytes : v.operations) / t; };
     std::vector<double> own;
     double most = 0;
@@ -62,7 +63,7 @@ void measure(Device device, Dtype dtype, double seconds, const std::vector<Work>
 
 }  // namespace
 
-Json bench_kernels(Device device, double seconds) {
+Json bench_kernels(Device device, const std::string& only, double seconds) {
   NoGrad quiet;
   // On CUDA tensors are larger than the caches of the device.
   int N = device == Device::cuda ? 4096 : 256, V = 32000, B = 8, T = 512, H = 8, D = 64,
@@ -94,8 +95,8 @@ Json bench_kernels(Device device, double seconds) {
       for (const DivergenceInfo& d : divergences())
         works.push_back({d.name, 3 * row, 0, [=] { divergence(parse_divergence(d.name), x, y); }});
     }
-    measure(device, dtype, seconds, bandwidth, works, rows);
-    measure(device, dtype, seconds, arithmetic,
+    measure(device, dtype, only, seconds, bandwidth, works, rows);
+    measure(device, dtype, only, seconds, arithmetic,
             {{"attention", 0, 4.0 * B * H * T * T * D, [=] { attention(q, q, q); }}}, rows);
   }
   return rows;

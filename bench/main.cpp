@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   double seconds = 30;
   CLI::App app("Training step and kernels against the machine's limits");
   app.add_option("--json", path, "File for the results");
-  app.add_option("--only", only, "Part of a configuration's name");
+  app.add_option("--only", only, "Part of a configuration's or a kernel's name");
   app.add_option("--seconds", seconds, "For each configuration")->capture_default_str();
   app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
   CLI11_PARSE(app, argc, argv);
@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
   }
   Json out = {{"commit", RETORT_COMMIT}, {"device", device}, {"threads", omp_get_max_threads()}};
   out["rows"] = bench_steps(where, only, seconds);
-  if (only.empty()) out["kernels"] = bench_kernels(where, seconds / 30);
+  out["kernels"] = bench_kernels(where, only, seconds / 30);
   fmt::print("\n{}\n", out.dump(2));
   if (!path.empty()) std::ofstream(path) << out.dump(2) << "\n";
 }

@@ -10,6 +10,8 @@
 
 namespace retort {
 
+constexpr const char* kBroken = "lines with too few columns";
+
 NextRecord glue_records(const ReadOptions& options) {
   const Task& task = *find_task(options.format);
   auto reader = std::make_shared<LineReader>(options.paths[0]);
@@ -26,10 +28,16 @@ NextRecord glue_records(const ReadOptions& options) {
             "{}: no column '{}'; there are: {}{}", reader->where(), name, join(names),
             name == task.label ? "; test sets are published without labels, use dev.tsv" : ""));
   }
+  // QQP's train.tsv as published has line breaks within some questions, so that either part has
+  // fewer columns; programs that read it leave such lines out.
+  bool breaks_lines = options.format == "glue:qqp";
   return [=, &task, classify = options.labelled](Example& example) {
     std::string line;
-    if (!reader->next(line)) return false;
-    std::vector<std::string> columns = split_tabs(line);
+    std::vector<std::string> columns;
+    do {
+      if (!reader->next(line)) return false;
+      columns = split_tabs(line);
+    } while (breaks_lines && columns.size() < names.size() && ++example.left_out[kBroken]);
     if (columns.size() != names.size())
       throw std::runtime_error(fmt::format("{}: {} tab-separated columns, {} expected: {}",
                                            reader->where(), columns.size(), names.size(),
@@ -37,7 +45,9 @@ NextRecord glue_records(const ReadOptions& options) {
     TaskRecord record;
     for (size_t i = 0; i < names.size(); i++) record.fields[names[i]] = one_line(columns[i]);
     record.line = reader->line_number();
+    auto left_out = std::move(example.left_out);
     example = example_of(task, record, classify, reader->where());
+    example.left_out = std::move(left_out);
     return true;
   };
 }

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <stdexcept>
 #include <unordered_set>
+#include <utility>
 
 #include "data/records.h"
 #include "data/tasks.h"
@@ -260,7 +261,12 @@ Corpus read_corpus(const ReadOptions& options) {
     else
       corpus.dropped[reason]++;
   };
-  for (Example record; next(record); record = {}) {
+  for (bool more = true; more;) {
+    Example record;
+    more = next(record);
+    for (const auto& [reason, count] : std::exchange(record.left_out, {}))
+      corpus.dropped[reason] += count;
+    if (!more) break;
     size_t blank = std::erase_if(record.references, [](auto& r) { return words_of(r).empty(); });
     if (blank) corpus.dropped["empty reference"] += blank;
     for (Example& example : examples_of(std::move(record), options.references))
@@ -271,9 +277,10 @@ Corpus read_corpus(const ReadOptions& options) {
     reasons.push_back(fmt::format("{} {}", count, reason));
   if (corpus.examples.empty())
     throw std::runtime_error(
-        total == 0 ? fmt::format("{}: the file is empty, examples were expected", options.paths[0])
-                   : fmt::format("{}: none of {} examples is left: {}", options.paths[0], total,
-                                 join(reasons)));
+        reasons.empty()
+            ? fmt::format("{}: the file is empty, examples were expected", options.paths[0])
+            : fmt::format("{}: none of {} examples is left: {}", options.paths[0], total,
+                          join(reasons)));
   corpus.path = options.paths[0];
   for (const std::string& path : options.paths)
     corpus.checksum += (corpus.checksum.empty() ? "" : "+") + checksum_of_path(path);

@@ -30,10 +30,14 @@ struct Example {
   std::vector<Choice> choices = {};
   std::string label = {};  ///< tasks: the right answer as published, whatever stands for it
   size_t group = 0;        ///< MultiRC: the question, from 1, whose answers these examples are
+  /// What else the record held that is no part of an example, by reason, for Corpus::dropped; or
+  /// what stood before it and is no record. None of a Corpus' examples.
+  std::map<std::string, size_t> left_out = {};
 };
 
-/// What was read, how many examples were left out for which reason, and the checksum of the file
-/// read (of two files, both joined by '+'; of a folder, that of its files' names and checksums).
+/// What was read, how many examples (or parts of them) were left out for which reason, and the
+/// checksum of the file read (of two files, both joined by '+'; of a folder, that of its files'
+/// names and checksums).
 struct Corpus {
   std::vector<Example> examples;
   std::map<std::string, size_t> dropped;

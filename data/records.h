@@ -9,7 +9,8 @@
 namespace retort {
 
 /// Puts the next record into the example; false at the end. A record of a format with several
-/// references puts them all into `references` and leaves `target` to read_corpus. Throws
+/// references puts them all into `references` and leaves `target` to read_corpus. What it counts as
+/// left out stands in `left_out`, at the end of the file too. Throws
 /// std::runtime_error with file and line for a record of another shape.
 using NextRecord = std::function<bool(Example&)>;
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
 #include <stdexcept>
 
 #include "data/text.h"
@@ -187,6 +188,19 @@ const Task* find_task(const std::string& name) {
   return nullptr;
 }
 
+bool fixed_answers(const Task& task) {
+  return !task.answers.empty() &&
+         std::all_of(task.answers.begin(), task.answers.end(),
+                     [](const Choice& a) { return a.text.find('{') == std::string::npos; });
+}
+
+std::vector<int> answer_tokens(const Task& task, const Tokenizer& tokenizer) {
+  std::set<int> tokens{tokenizer.eos()};
+  for (const Choice& answer : task.answers)
+    for (int id : tokenizer.encode(answer.text)) tokens.insert(id);
+  return {tokens.begin(), tokens.end()};
+}
+
 std::vector<std::string> fields_of(const Task& task) {
   std::vector<std::string> names;
   auto add = [&](const std::string& name) {
@@ -219,6 +233,9 @@ Example example_of(const Task& task, const TaskRecord& record, bool classify,
     if (std::find(record.right.begin(), record.right.end(), choice) != record.right.end())
       example.references.push_back(choice);
   }
+  for (const std::string& answer : std::set<std::string>(record.right.begin(), record.right.end()))
+    if (std::find(record.choices.begin(), record.choices.end(), answer) == record.choices.end())
+      example.left_out["answers that are not among the choices"]++;
   if (example.references.empty())
     throw std::runtime_error(where +
                              ": no right answer is among the choices: " + join(record.choices));

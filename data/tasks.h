@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/reader.h"
+#include "data/tokenizer.h"
 
 namespace retort {
 
@@ -27,6 +28,11 @@ struct Task {
 const std::vector<Task>& tasks();
 const Task* find_task(const std::string& name);
 
+/// Whether every example has the same answers to choose from (COPA's and ReCoRD's have their own).
+bool fixed_answers(const Task& task);
+/// The tokens that occur in a task's fixed answers, and the end, in ascending order.
+std::vector<int> answer_tokens(const Task& task, const Tokenizer& tokenizer);
+
 /// The fields that a task's templates and label name, each once.
 std::vector<std::string> fields_of(const Task& task);
 
@@ -38,7 +44,8 @@ struct TaskRecord {
 };
 
 /// The example of a record: with `classify` its texts and label, else prompt, choices and the right
-/// answer's text. Throws std::runtime_error that begins with `where` for a label that is none of
+/// answer's text; right answers that are not among the choices are counted as left out. Throws
+/// std::runtime_error that begins with `where` for a label that is none of
 /// the task's, or where no right answer is among the choices.
 Example example_of(const Task& task, const TaskRecord& record, bool classify,
                    const std::string& where);

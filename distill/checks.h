@@ -34,8 +34,8 @@ struct Table {
   static std::string text_of(double x) { return fmt::format("{}", x); }
 };
 
-/// One term by itself.
-void check_term(const Table& table, const Term& term);
+/// One term on this data.
+void check_term(const Table& table, const Term& term, const DataOptions& data);
 /// Whether a term asks for the distances of tokens (losses/coarse.h).
 bool moves_tokens(const Term& term);
 /// Whether what is kept of the teacher's distributions can serve the terms that see its sequences.

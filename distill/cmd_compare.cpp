@@ -1,5 +1,5 @@
 // retort compare: runs of recipes under several seeds, what each student is worth, which of them
-// differ, and which of f-DISTILL's claims hold. docs/compare.md.
+// differ, and which of the papers' claims hold. docs/compare.md.
 #include <fmt/core.h>
 
 #include <filesystem>
@@ -36,7 +36,8 @@ void write_reports(const std::string& folder, const std::vector<Study>& studies,
     write_file_atomically(folder + "/" + s.recipe + ".md", report_of(s, times));
     text += fmt::format("- [{}]({}.md): {}\n", s.recipe, s.recipe, facts_of(s));
   }
-  write_file_atomically(folder + "/README.md", text + "\n" + report_of(claims));
+  if (!claims.empty()) text += "\n" + report_of(claims);
+  write_file_atomically(folder + "/README.md", text);
 }
 
 void run(const Arguments& a) {
@@ -57,7 +58,7 @@ void run(const Arguments& a) {
 void add_compare_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand(
-      "compare", "Runs of several seeds and recipes: tables, paired tests, f-DISTILL's claims");
+      "compare", "Runs of several seeds and recipes: tables, paired tests, papers' claims");
   c->add_option("RUN", a->runs, "Folders of finished runs")->required();
   c->add_option("--resamples", a->resampling.times, "Bootstrap resamples")
       ->check(CLI::Range(1, 1000000))

@@ -50,16 +50,6 @@ DivergenceName name_of(const Arguments& a) {
   return d;
 }
 
-Tensor mask_of(const TensorFile& file, const std::string& path, int rows, Device device) {
-  auto found = file.tensors.find("mask");
-  if (found == file.tensors.end()) return {};
-  if (found->second.dtype != Dtype::i32 || found->second.shape != Shape{rows})
-    throw std::runtime_error(
-        fmt::format("{}: tensor mask must be U8, BOOL or I64 of shape ({}), it is {} {}", path,
-                    rows, retort::name_of(found->second.dtype), text(found->second.shape)));
-  return Tensor::from(found->second.ints(), {rows}, device);
-}
-
 using Metadata = std::map<std::string, std::string>;
 
 struct Loss {
@@ -118,14 +108,14 @@ void compute(const Arguments& a) {
   Dtype dtype = a.dtype == "f64" ? Dtype::f64 : Dtype::f32;
   Tensor teacher = logits_in(file, a.in, "teacher", dtype, device),
          student = parameter(logits_in(file, a.in, "student", dtype, device));
-  Tensor mask = mask_of(file, a.in, student.dim(0), device), cost;
+  Tensor mask = mask_in(file, a.in, student.dim(0), device), cost;
   if (t && t->cost == ClassCost::matrix) cost = logits_in(file, a.in, "cost", dtype, device);
   Loss loss;
   try {
     if (t) {
       TransportInputs in;
       in.teacher = teacher, in.student = student, in.mask = mask;
-      in.cost = cost;
+      if (cost.defined()) in.cost = std::make_shared<ClassCosts>(cost);
       loss = transport_of(*t, in);
     } else {
       loss = divergence_of(a, name, teacher, student, mask);

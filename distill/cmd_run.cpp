@@ -57,9 +57,10 @@ std::string lines_of(const Json& j) {
   return text + "\n}\n";
 }
 
-// Trains and evaluates one stage. Where only the evaluation differs the finished training is
-// resumed, which trains nothing; where only results are there it begins anew.
-Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
+// Trains and evaluates one stage, the `place`-th of the recipe. Where only the evaluation differs
+// the finished training is resumed, which trains nothing; where only results are there it begins
+// anew.
+Json run_stage(Experiment& e, const Stage& stage, size_t place, bool overwrite) {
   std::string dir = e.folder(stage.name);
   bool anew = overwrite || (!results_of(e, stage).is_null() && !fs::exists(checkpoint_path(dir)));
   auto began = std::chrono::steady_clock::now();
@@ -77,7 +78,7 @@ Json run_stage(Experiment& e, const Stage& stage, bool overwrite) {
   j["fingerprint"] = e.results_fingerprint(stage);
   j["recipe_fingerprint"] = e.recipe_fingerprint(stage);
   j["weights"] = checksum(weights_path(dir));
-  j["recipe"] = e.recipe().name, j["seed"] = e.recipe().seed;
+  j["recipe"] = e.recipe().name, j["seed"] = e.recipe().seed, j["place"] = place;
   j["commit"] = RETORT_COMMIT, j["machine"] = machine(e.device());
   j["method"] = stage.name == "teacher" ? "teacher" : stage.method;
   j["tokens_per_second"] = s.tokens_per_second, j["updates"] = s.steps;
@@ -171,7 +172,15 @@ std::string table(const std::vector<Json>& all) {
     for (const Column& c : columns) text += fmt::format(" {} |", cell(j, c.key, c.digits));
     text += "\n";
   }
-  return text + "\n* without embeddings\n";
+  text += "\n* without embeddings\n";
+  for (const Json& j : all) {  // of one data set; what was evaluated before may not say
+    if (!j.contains("left_out")) continue;
+    for (const auto& [split, reasons] : j["left_out"].items())
+      for (const auto& [why, n] : reasons.items())
+        text += fmt::format("\n{}: {} {}\n", split, n.dump(), why);
+    break;
+  }
+  return text;
 }
 
 // The first test examples with what each model made of them.
@@ -190,12 +199,11 @@ std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
           fmt::format("{}: {} lines, {} were written; remove results.json beside it and run again",
                       path, outputs.back().second.size(), pairs.size()));
   }
-  size_t step = std::max<size_t>(1, pairs.size() / count);
-  for (size_t k = 0; k < count && k * step < pairs.size(); k++) {
-    const Example& x = e.corpus(split).examples[size_t(pairs[k * step].id)];
+  for (size_t i : evenly(pairs.size(), count)) {
+    const Example& x = e.corpus(split).examples[size_t(pairs[i].id)];
     text += fmt::format("\n{:>10}  {}\n{:>10}  {}\n", "source", x.source, "reference", x.target);
     for (const auto& [stage, lines] : outputs)
-      text += fmt::format("{:>10}  {}\n", stage, lines[k * step]);
+      text += fmt::format("{:>10}  {}\n", stage, lines[i]);
   }
   return text;
 }
@@ -213,11 +221,12 @@ void run(const RecipeArguments& a, bool overwrite) {
   if (stages.empty()) throw std::runtime_error(a.path + ": has neither [teacher] nor [students]");
   std::vector<Json> all;
   std::set<std::string> todo = not_done(e, stages);
-  for (const Stage* s : stages) {
-    bool make = overwrite || todo.count(s->name);
-    if (!make) fmt::print("{}: done already, in {}\n", s->name, e.folder(s->name));
-    all.push_back(make ? run_stage(e, *s, overwrite) : results_of(e, *s));
-    inspect(e, *s);
+  for (size_t place = 0; place < stages.size(); place++) {
+    const Stage& s = *stages[place];
+    bool make = overwrite || todo.count(s.name);
+    if (!make) fmt::print("{}: done already, in {}\n", s.name, e.folder(s.name));
+    all.push_back(make ? run_stage(e, s, place, overwrite) : results_of(e, s));
+    inspect(e, s);
   }
   std::string text = table(all), examples = samples(e, all, 10);
   write_file_atomically(e.recipe().output + "/results.md", text + "\n```" + examples + "```\n");

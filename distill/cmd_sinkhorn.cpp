@@ -1,4 +1,5 @@
-// retort sinkhorn: what eps and the number of iterations do to a batch-wise Sinkhorn loss.
+// retort sinkhorn: what eps, the number of iterations and a warm start do to a batch-wise Sinkhorn
+// loss.
 #include <fmt/core.h>
 
 #include <cmath>
@@ -18,19 +19,21 @@ struct Arguments {
   std::string in, out, device = "cpu";
   std::vector<double> eps{1, 0.1, 0.05, 0.01};
   std::vector<int> iters{5, 20, 100, 1000};
-  double temperature = 2;
+  double temperature = 2, warm = 0;
   bool probabilities = false, plan = false, json = false;
 };
 
-// Distributions as logits: their logarithms. Rows must add up to 1.
-Tensor logarithms(const std::string& path, const char* name, const Tensor& p) {
+// Distributions as logits: their logarithms. Rows that count must add up to 1.
+Tensor logarithms(const std::string& path, const char* name, const Tensor& p, const Tensor& mask) {
   std::vector<double> x = p.values();
+  std::vector<int> counts = mask.defined() ? mask.ints() : std::vector<int>(size_t(p.rows()), 1);
   size_t V = size_t(p.cols());
   for (size_t i = 0; i < x.size(); i++)
-    if (!(x[i] >= 0))
+    if (counts[i / V] && !(x[i] >= 0))
       throw std::runtime_error(fmt::format("{}: tensor {}: row {}, class {}: {} is no probability",
                                            path, name, i / V, i % V, x[i]));
   for (size_t i = 0; i < x.size(); i += V) {
+    if (!counts[i / V]) continue;
     double sum = std::accumulate(&x[i], &x[i] + V, 0.0);
     if (std::abs(sum - 1) > 1e-4)
       throw std::runtime_error(
@@ -44,16 +47,25 @@ struct Gradient {
   std::vector<double> of_logits;
   Sinkhorn solved;
 };
-Gradient gradient(const Tensor& teacher, const Tensor& logits, double T, double eps, int iters,
-                  TransportValue value, TransportGradient mode) {
-  Transport t = parse_transport("sinkhorn:unit");
-  t.temperature = T;
-  t.solver.eps = eps, t.solver.iters = iters, t.solver.value = value, t.solver.gradient = mode;
-  TransportInputs in;
-  in.teacher = teacher, in.student = parameter(logits);
+Gradient gradient(const Transport& t, TransportInputs in) {
+  in.student = parameter(in.student);
   TransportLoss loss = transport(t, in);
   backward(loss.loss);
   return {loss.loss.item(), grad(in.student).values(), loss.solved[0]};
+}
+
+// Iterations until both marginals are within a tolerance, 10,000 at most.
+struct Counts {
+  int cold = 0, warm = 0;  // from zeros; from what the eps before led to
+};
+Counts count_iterations(Transport t, TransportInputs in, double tol, Tensor& potential) {
+  t.solver.tol = tol, t.solver.iters = 10000;
+  Counts c;
+  c.cold = transport(t, in).solved[0].iterations;
+  in.start = potential;
+  Sinkhorn warm = transport(t, in).solved[0];
+  c.warm = warm.iterations, potential = warm.g;
+  return c;
 }
 
 double cosine(const std::vector<double>& x, const std::vector<double>& y) {
@@ -77,32 +89,49 @@ void sweep(const Arguments& a) {
   using Mode = TransportGradient;
   Device device = available_device(a.device);
   TensorFile file = load_safetensors(a.in);
-  Tensor teacher = logits_in(file, a.in, "teacher", Dtype::f64, device),
-         student = logits_in(file, a.in, "student", Dtype::f64, device);
+  TransportInputs in;
+  in.teacher = logits_in(file, a.in, "teacher", Dtype::f64, device);
+  in.student = logits_in(file, a.in, "student", Dtype::f64, device);
+  in.mask = mask_in(file, a.in, in.student.dim(0), device);
   if (a.probabilities) {
-    teacher = logarithms(a.in, "teacher", teacher);
-    student = logarithms(a.in, "student", student);
+    in.teacher = logarithms(a.in, "teacher", in.teacher, in.mask);
+    in.student = logarithms(a.in, "student", in.student, in.mask);
   }
-  double T = a.probabilities ? 1 : a.temperature;
   Json rows = Json::array();
   if (!a.json)
     fmt::print("{:>7} {:>6} {:>10} {:>11} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "eps", "iters",
                "<P, C>", "regularised", "debiased", "rows off", "cols off", "gap", "envelope",
                "implicit");
-  Tensor last;
-  for (double eps : a.eps)
+  Tensor last, potential;
+  std::string table =
+      fmt::format("\nIterations until both marginals are within {}\n{:>7} {:>10} {:>10} {:>6}\n",
+                  a.warm, "eps", "from 0", "warm start", "saved");
+  for (double eps : a.eps) {
+    auto named = [&](const char* name) {
+      Transport t = parse_transport(name);
+      t.temperature = a.probabilities ? 1 : a.temperature, t.solver.eps = eps;
+      return t;
+    };
+    Counts counts;
+    if (a.warm > 0) counts = count_iterations(named("sinkhorn:unit"), in, a.warm, potential);
+    table += fmt::format("{:7} {:10} {:10} {:6}\n", eps, counts.cold, counts.warm,
+                         counts.cold - counts.warm);
     for (int iters : a.iters) {
       auto of = [&](Value value, Mode mode) {
-        return gradient(teacher, student, T, eps, iters, value, mode);
+        Transport t = named("sinkhorn:unit");
+        t.solver.iters = iters, t.solver.value = value, t.solver.gradient = mode;
+        return gradient(t, in);
       };
       Gradient sharp = of(Value::sharp, Mode::unrolled),
                whole = of(Value::regularised, Mode::unrolled);
       double envelope = cosine(of(Value::regularised, Mode::envelope).of_logits, whole.of_logits),
-             implicit = cosine(of(Value::sharp, Mode::implicit).of_logits, sharp.of_logits);
-      Transport t = parse_transport("sinkhorn_debiased");
-      t.temperature = T, t.solver.eps = eps, t.solver.iters = iters;
-      TransportInputs in;
-      in.teacher = teacher, in.student = student;
+             implicit = NAN;
+      try {
+        implicit = cosine(of(Value::sharp, Mode::implicit).of_logits, sharp.of_logits);
+      } catch (const std::invalid_argument&) {  // it has not converged; the others are right
+      }
+      Transport t = named("sinkhorn_debiased");
+      t.solver.iters = iters;
       double debiased = transport(t, in).loss.item();
       SinkhornReport r = report(sharp.solved);
       last = plan(sharp.solved);
@@ -123,7 +152,11 @@ void sweep(const Arguments& a) {
                       {"envelope_cosine", envelope},
                       {"implicit_cosine", implicit}});
       if (a.plan) rows.back()["plan"] = last.values();
+      if (a.warm > 0)
+        rows.back()["iterations"] = counts.cold, rows.back()["warm_iterations"] = counts.warm;
     }
+  }
+  if (a.warm > 0 && !a.json) fmt::print("{}", table);
   if (a.json) fmt::print("{}\n", rows.dump(2));
   if (!a.out.empty()) save_safetensors(a.out, {{"plan", reshape(last, {last.dim(1), -1})}});
 }
@@ -134,7 +167,10 @@ void add_sinkhorn_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand("sinkhorn",
                                    "A batch-wise Sinkhorn loss over a sweep of eps and iterations");
-  c->add_option("--in", a->in, "safetensors: teacher and student [N,V], logits")->required();
+  c->add_option(
+       "--in", a->in,
+       "safetensors: teacher and student [N,V], logits; mask [N] (optional; non-zero = kept)")
+      ->required();
   c->add_flag("--probabilities", a->probabilities, "They are distributions; temperature 1");
   c->add_option("--temperature", a->temperature, "Both logits are divided by it")
       ->check(CLI::PositiveNumber)
@@ -143,6 +179,12 @@ void add_sinkhorn_command(CLI::App& app) {
       ->delimiter(',')
       ->capture_default_str();
   c->add_option("--iters", a->iters, "Iterations")->delimiter(',')->capture_default_str();
+  c->add_option(
+       "--warm-start", a->warm,
+       "Also count the iterations until both marginals are within this tolerance, each eps "
+       "begun with the potentials of the one before")
+      ->check(CLI::PositiveNumber)
+      ->type_name("TOL");
   c->add_flag("--plan", a->plan, "Print each plan: students down, teachers across");
   c->add_option("--out", a->out, "safetensors: plan [N,N] of the last row of the table");
   c->add_flag("--json", a->json, "One JSON list");
@@ -150,8 +192,10 @@ void add_sinkhorn_command(CLI::App& app) {
   c->footer(
       "Columns: value <P, C> and with the entropic term; debiased; L1 errors of the marginals;\n"
       "duality gap; cosines to the unrolled gradient in the student's logits: envelope of the\n"
-      "regularised value, implicit of <P, C>. 1: the iterations have converged.\n"
-      "Example:  retort sinkhorn --in IN.safetensors --eps 0.1,0.01 --iters 20,200");
+      "regularised value, implicit of <P, C>. 1: the iterations have converged;\n"
+      "nan: the implicit gradient has not.\n"
+      "Example:  retort sinkhorn --in IN.safetensors --eps 1,0.1,0.01 --iters 20,200 --warm-start "
+      "1e-6");
   c->callback([a] { sweep(*a); });
 }
 

@@ -11,14 +11,19 @@
 namespace retort {
 namespace {
 
-// All stages of some run, finished or not, in the order they are shown.
+// All stages of some run in the recipe's order; then, by name, those without a place in it: of old
+// results, and unfinished ones.
 std::vector<std::string> stage_names(const std::vector<RunResults>& runs) {
-  std::set<std::string> all;
-  for (const RunResults& run : runs) {
-    for (const auto& [name, results] : run.stages) all.insert(name);
-    all.insert(run.unfinished.begin(), run.unfinished.end());
-  }
-  return in_order(std::move(all));
+  std::map<std::string, size_t> places;
+  for (const RunResults& run : runs)
+    for (const auto& [name, results] : run.stages) places.emplace(name, results.place);
+  for (const RunResults& run : runs)
+    for (const std::string& name : run.unfinished) places.emplace(name, SIZE_MAX);
+  std::vector<std::string> names;
+  for (const auto& [name, place] : places) names.push_back(name);
+  std::stable_sort(names.begin(), names.end(),
+                   [&](auto& a, auto& b) { return places[a] < places[b]; });
+  return names;
 }
 
 // Throws unless a value is the same in both files.
@@ -100,9 +105,14 @@ Study study_recipe(std::vector<RunResults> runs, const Resampling& resampling) {
   const StageResults& first = runs[0].stages.begin()->second;
   Study s;
   s.recipe = first.recipe, s.split = first.split, s.metric = first.metrics[0];
+  s.writes_text = first.figures.contains("length_ratio");  // of nothing else
   s.examples = first.figures.at(s.metric).segments.size();
   for (const RunResults& run : runs) {
     s.seeds.push_back(run.seed), s.minutes.push_back(0);
+    for (const auto& [name, r] : run.stages)
+      if (r.left_out.contains(s.split))
+        for (const auto& [why, n] : r.left_out.at(s.split))
+          add_once(s.missing, fmt::format("{} {}", n, why));
     for (const auto& [name, r] : run.stages)
       s.minutes.back() += r.minutes, add_once(s.commits, r.commit), add_once(s.machines, r.machine);
   }
@@ -125,15 +135,6 @@ Study study_recipe(std::vector<RunResults> runs, const Resampling& resampling) {
 }
 
 }  // namespace
-
-std::vector<std::string> in_order(std::set<std::string> stages) {
-  std::vector<std::string> names;
-  for (const char* name :
-       {"teacher", "predistilled", "mle", "seqkd", "engine", "kl", "rkl", "js", "tvd"})
-    if (stages.erase(name)) names.push_back(name);
-  names.insert(names.end(), stages.begin(), stages.end());
-  return names;
-}
 
 const Resampled* Study::find(const std::string& stage, const std::string& figure) const {
   for (const StageStudy& s : stages)

@@ -3,7 +3,6 @@
 #pragma once
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -22,7 +21,8 @@ struct StageStudy {
 /// The runs of one recipe, which differ in their seed.
 struct Study {
   std::string recipe, split;
-  std::string metric;  ///< the task's: the recipe's first
+  std::string metric;        ///< the task's: the recipe's first
+  bool writes_text = false;  ///< no labels, no numbers, no answers to choose from
   /// The columns of the tables: the recipe's metrics and the risks; all other figures but
   /// teacher_dist, which only the teacher has.
   std::vector<std::string> columns, further;
@@ -30,8 +30,9 @@ struct Study {
   std::vector<uint64_t> seeds;                 ///< in order
   std::vector<double> minutes;                 ///< of training, each seed's stages together
   std::vector<std::string> commits, machines;  ///< different ones
-  std::vector<StageStudy> stages;     ///< teacher, predistilled, mle ... tvd, then others by name
-  std::vector<std::string> left_out;  ///< "kl: no coverage_risk with seed 2"
+  std::vector<StageStudy> stages;              ///< in the recipe's order
+  std::vector<std::string> left_out;           ///< "kl: no coverage_risk with seed 2"
+  std::vector<std::string> missing;  ///< of the split: "3 source left out, over 128 tokens"
 
   /// The stage's figure, or null where it has none.
   const Resampled* find(const std::string& stage, const std::string& figure) const;
@@ -47,8 +48,5 @@ std::vector<Study> study(const std::vector<std::string>& folders,
                          const Resampling& resampling = {});
 /// The same of runs that are read already, each with a stage.
 std::vector<Study> study(const std::vector<RunResults>& runs, const Resampling& resampling = {});
-
-/// Names of stages in the order they are shown: teacher, predistilled, mle ... tvd, then by name.
-std::vector<std::string> in_order(std::set<std::string> stages);
 
 }  // namespace retort

@@ -156,6 +156,9 @@ Json evaluate_stage(Experiment& e, const std::string& stage, const Model& model,
             {"split", split},
             {"parameters", model.parameters().count()},
             {"non_embedding_parameters", model.non_embedding_count()}};
+  for (const std::string& each : {std::string("train"), split, std::string("second_test")})
+    if (e.has(each))
+      j["examples"][each] = e.pairs(each).pairs.size(), j["left_out"][each] = e.left_out(each);
   bool is_teacher = teacher == &model,
        regression = e.layout() == Layout::classify && e.recipe().data.labels == "numbers";
   GoldScore gold = score_gold(e, model, split, is_teacher || regression ? nullptr : teacher);

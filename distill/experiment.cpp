@@ -162,6 +162,14 @@ const Encoded& Experiment::pairs(const std::string& split) {
   return encoded_.emplace(split, std::move(e)).first->second;
 }
 
+Json Experiment::left_out(const std::string& split) {
+  Json all = Json::object();
+  for (const auto* counts : {&corpus(split).dropped, &pairs(split).counts})
+    for (const auto& [why, n] : *counts)
+      if (n) all[why] = n;
+  return all;
+}
+
 const std::vector<std::string>& Experiment::labels() {
   if (layout_ != Layout::classify || recipe_.data.labels != "names" || !labels_.empty())
     return labels_;

@@ -30,6 +30,9 @@ class Experiment {
   /// Encoded pairs and raw examples of train, valid or test; read on first use. Throws when the
   /// recipe names none.
   const Encoded& pairs(const std::string& split);
+  /// How many examples of a split were left out or cut, for which reason, in its text and for their
+  /// length: {"source left out, over 128 tokens": 3}.
+  Json left_out(const std::string& split);
   const Corpus& corpus(const std::string& split);
   bool has(const std::string& split) const;
   /// The names of a classifier's classes, in their order; none where there are no classes.

@@ -25,4 +25,14 @@ Tensor logits_in(const TensorFile& file, const std::string& path, const char* na
   return Tensor::from(x, found->second.shape, dtype, device);
 }
 
+Tensor mask_in(const TensorFile& file, const std::string& path, int rows, Device device) {
+  auto found = file.tensors.find("mask");
+  if (found == file.tensors.end()) return {};
+  if (found->second.dtype != Dtype::i32 || found->second.shape != Shape{rows})
+    throw std::runtime_error(
+        fmt::format("{}: tensor mask must be U8, BOOL or I64 of shape ({}), it is {} {}", path,
+                    rows, name_of(found->second.dtype), text(found->second.shape)));
+  return Tensor::from(found->second.ints(), {rows}, device);
+}
+
 }  // namespace retort

@@ -9,4 +9,8 @@ namespace retort {
 Tensor logits_in(const TensorFile& file, const std::string& path, const char* name, Dtype dtype,
                  Device device);
 
+/// The tensor "mask" of a file, (rows), as i32: rows with 0 do not count; undefined where there is
+/// none. Throws, in one line, where it is no such tensor.
+Tensor mask_in(const TensorFile& file, const std::string& path, int rows, Device device);
+
 }  // namespace retort

@@ -1,5 +1,6 @@
 #include "distill/objective.h"
 
+#include <algorithm>
 #include <chrono>
 #include <numeric>
 #include <set>
@@ -8,7 +9,7 @@
 #include "losses/coarsen.h"
 #include "losses/divergence.h"
 #include "losses/sequence.h"
-#include "losses/transport.h"
+#include "losses/squared_error.h"
 
 namespace retort {
 namespace {
@@ -26,6 +27,14 @@ std::vector<int> valid_source_rows(const Batch& b) {
   for (int i = 0; i < b.size; i++)
     for (int t = 0; t < b.source_length; t++) v.push_back(t < b.source_lengths[size_t(i)]);
   return v;
+}
+// Where each label stands in the ascending list `among`; -1 where it does not.
+std::vector<int> places(std::vector<int> labels, const std::vector<int>& among) {
+  for (int& label : labels) {
+    auto found = std::lower_bound(among.begin(), among.end(), label);
+    label = found != among.end() && *found == label ? int(found - among.begin()) : -1;
+  }
+  return labels;
 }
 double count_of(const std::vector<int>& valid) {
   return std::accumulate(valid.begin(), valid.end(), 0.0);
@@ -80,7 +89,8 @@ Batch with_targets(const Batch& batch, const std::vector<TokenPair>& pairs,
 
 Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
                      const Model* teacher, int max_target,
-                     std::vector<std::vector<int>> teacher_sequences, const TeacherRows* rows)
+                     std::vector<std::vector<int>> teacher_sequences, const TeacherRows* rows,
+                     std::vector<int> answers)
     : terms_(stage.terms),
       of_teacher_(stage.teacher_sequences),
       of_student_(stage.student_sequences),
@@ -88,6 +98,7 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
       mix_end_(stage.mix_end),
       teacher_sequences_(std::move(teacher_sequences)),
       teacher_rows_(rows),
+      answers_(std::move(answers)),
       layout_(layout),
       specials_(specials),
       seed_(seed),
@@ -104,10 +115,20 @@ Objective::Objective(const Stage& stage, Layout layout, Specials specials, uint6
     if (t.on != "gold" && layout != Layout::seq2seq && layout != Layout::causal)
       throw std::runtime_error("stage " + stage.name +
                                ": only data.layout seq2seq and causal can be sampled");
-    if (is_transport(t.loss) && parse_transport(t.loss, t.parameters).cost == ClassCost::matrix)
-      token_costs_ = embedding_distances(teacher->parameters()["tokens"].value,
-                                         real_of(teacher->parameters().dtype()));
+    costs_.push_back(costs_of(t));
   }
+}
+
+std::shared_ptr<const ClassCosts> Objective::costs_of(const Term& term) const {
+  if (!is_transport(term.loss)) return {};
+  Transport t = parse_transport(term.loss, term.parameters);
+  if (t.cost != ClassCost::matrix) return {};
+  Tensor tokens = teacher_->parameters()["tokens"].value;
+  if (term.vocabulary == "answers")
+    tokens = embedding(tokens, Tensor::from(answers_, {int(answers_.size())}, tokens.device()));
+  auto costs = std::make_shared<ClassCosts>(ClassCosts::of_embeddings(tokens));
+  if (!t.top) costs->matrix(real_of(tokens.dtype), tokens.device());  // now, or too many tokens
+  return costs;
 }
 
 std::vector<int> ids_in(const Json& list, int limit) {
@@ -205,32 +226,36 @@ Tensor Objective::hidden_loss_of(const Term& term, const Model& student, const O
 
 Tensor Objective::loss_of(const Term& term, const Tensor& student, const TeacherSide& teacher,
                           const Batch& b, Update& u, bool check) const {
-  if (layout_ == Layout::classify && b.labels.empty()) {  // regression: mean squared error
-    Tensor y = Tensor::from(std::vector<double>(b.values.begin(), b.values.end()), {b.size, 1},
-                            student.dtype, student.device());
-    Tensor difference = sub(student, y);
-    return scale(sum(mul(difference, difference)), term.weight / u.sequences);
-  }
   int vocab = student.cols(), n = student.rows();
   Device device = student.device();
   Tensor logits = reshape(student, {n, vocab});
   std::vector<int> valid = valid_rows(b, layout_);
-  Tensor labels = Tensor::from(b.labels, {n}, device);
   double total_rows = u.rows.at(term.on);
   // Masked tokens stand in no rectangle; their recipes have no reduction by sequences.
   int length = layout_ == Layout::masked ? n : n / b.size;
   Tensor weights =
       reduction_weights(reduction_, valid, length, total_rows, u.sequences, logits.dtype, device);
   auto weighted = [&](const Tensor& rows) { return scale(mul(rows, weights), term.weight); };
+  if (term.loss == "ce" && b.labels.empty()) {  // a regression
+    std::vector<double> values(b.values.begin(), b.values.end());
+    return sum(weighted(squared_error(logits, Tensor::from(values, {n, 1}, logits.dtype, device))));
+  }
+  bool of_answers = term.vocabulary == "answers";
+  if (of_answers) logits = columns(logits, answers_);
+  Tensor labels;
+  if (!b.labels.empty())
+    labels = Tensor::from(of_answers ? places(b.labels, answers_) : b.labels, {n}, device);
   if (term.loss == "ce") return sum(weighted(cross_entropy(logits, labels, smoothing_)));
   double temperature = term.temperature;
   if (term.temperature_end > 0) temperature += u.progress * (term.temperature_end - temperature);
   Tensor mask = Tensor::from(valid, {n}, device),
          p = reshape(teacher.logits, {n, -1}).to(logits.dtype), q = logits;
+  if (of_answers) p = columns(p, answers_);
+  if (term.loss == "mse") return sum(weighted(squared_error(logits, p, temperature)));
   if (is_transport(term.loss)) {
     Transport t = parse_transport(term.loss, term.parameters);
     t.temperature = temperature;
-    Tensor cost = t.cost == ClassCost::matrix ? token_costs_ : Tensor();
+    auto cost = costs_[size_t(&term - terms_.data())];
     TransportLoss found = transport(t, {p, logits, mask, cost, {}, check});
     u.solved.insert(u.solved.end(), found.solved.begin(), found.solved.end());
     if (t.per_row) return sum(weighted(found.loss));

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "distill/teacher_rows.h"
-#include "losses/sinkhorn.h"
+#include "losses/transport.h"
 
 namespace retort {
 
@@ -44,11 +44,12 @@ class Objective {
  public:
   /// `teacher` may be null where no term needs it (checked here). `teacher_sequences` holds the
   /// teacher's targets of all training pairs, or none: then they are drawn for each batch. `rows`
-  /// stand for the teacher in terms on these targets; null: it is run.
+  /// stand for the teacher in terms on these targets; null: it is run. `answers` are the tokens of
+  /// terms with vocabulary "answers".
   Objective(const Stage& stage, Layout layout, Specials specials, uint64_t seed,
             const Model* teacher, int max_target,
-            std::vector<std::vector<int>> teacher_sequences = {},
-            const TeacherRows* rows = nullptr);
+            std::vector<std::vector<int>> teacher_sequences = {}, const TeacherRows* rows = nullptr,
+            std::vector<int> answers = {});
 
   /// The sequences of update `step`, `progress` (0 to 1) of training. `batches` come with the pairs
   /// they were collated from, by id. Keeps the student's for later updates (StudentSequences).
@@ -68,6 +69,7 @@ class Objective {
   Batch sequences_of(const std::string& writer, const Batch& gold,
                      const std::vector<TokenPair>& pairs, const Model& student, bool replays,
                      Update& update) const;
+  std::shared_ptr<const ClassCosts> costs_of(const Term& term) const;
   std::string writer_of(const std::string& on, long step, double progress) const;
   Tensor hidden_loss_of(const Term& term, const Model& student, const Outputs& of_student,
                         const Outputs& of_teacher, const Batch& batch, const Update& update) const;
@@ -80,11 +82,12 @@ class Objective {
   std::deque<Update::Drawn> kept_;  // the latest last
   std::vector<std::vector<int>> teacher_sequences_;
   const TeacherRows* teacher_rows_;
+  std::vector<int> answers_;
   Layout layout_;
   Specials specials_;
   uint64_t seed_;
   const Model* teacher_;
-  Tensor token_costs_;  // of transport terms with cost=matrix
+  std::vector<std::shared_ptr<const ClassCosts>> costs_;  // of each term, or null
   int max_target_;
   double smoothing_;
   Reduction reduction_;

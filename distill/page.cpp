@@ -47,6 +47,28 @@ Json differences(const std::vector<Settings>& all) {
   return rows;
 }
 
+// The students' names in the recipe's order.
+std::vector<std::string> order_of(const Settings& settings) {
+  std::vector<std::string> names;
+  if (auto order = settings.find("order"); order != settings.end() && order->second.is_array())
+    for (const Json& name : order->second)
+      if (name.is_string()) names.push_back(name);
+  return names;
+}
+
+// Stages in the recipe's order, the teacher first; then, by name, those without a place in it.
+void sort_stages(Json& stages, const Settings& settings) {
+  std::vector<std::string> order = order_of(settings);
+  order.insert(order.begin(), "teacher");
+  auto place = [&](const Json& stage) -> size_t {
+    if (stage.contains("facts") && stage["facts"].contains("place"))
+      if (const Json& p = stage["facts"]["place"]; p.is_number_unsigned()) return p;
+    return size_t(std::find(order.begin(), order.end(), stage["stage"]) - order.begin());
+  };
+  std::stable_sort(stages.begin(), stages.end(),
+                   [&](const Json& a, const Json& b) { return place(a) < place(b); });
+}
+
 // What differs between the students of one recipe.
 Json between_students(const Settings& settings) {
   std::map<std::string, Settings> students;
@@ -56,15 +78,13 @@ Json between_students(const Settings& settings) {
     if (key.rfind(prefix, 0) == 0 && dot != std::string::npos)
       students[key.substr(prefix.size(), dot - prefix.size())][key.substr(dot + 1)] = value;
   }
-  std::set<std::string> names;
+  std::vector<std::string> names = order_of(settings);
   std::vector<Settings> all;
-  for (const auto& [name, s] : students) names.insert(name);
-  std::vector<std::string> ordered = in_order(names);
-  for (const std::string& name : ordered) all.push_back(students[name]);
-  return {{"names", ordered}, {"rows", differences(all)}};
+  for (const std::string& name : names) all.push_back(students[name]);
+  return {{"names", names}, {"rows", differences(all)}};
 }
 
-Settings settings_of(const std::string& folder, const std::vector<std::string>& stages,
+Settings settings_of(const std::string& folder, const std::set<std::string>& stages,
                      Problems& problems) {
   Settings settings;
   for (const std::string& stage : stages) {
@@ -80,12 +100,12 @@ Settings settings_of(const std::string& folder, const std::vector<std::string>& 
   return settings;
 }
 
-std::vector<std::string> stages_in(const std::string& folder) {
+std::set<std::string> stages_in(const std::string& folder) {
   std::set<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.is_directory() && is_stage(entry.path().string()))
       names.insert(entry.path().filename().string());
-  return in_order(names);
+  return names;
 }
 
 // The last folder of a path; the whole where another run has the same.
@@ -186,12 +206,13 @@ Json page_of(const std::vector<std::string>& folders, const Resampling& resampli
                {"runs", Json::array()}};
   std::vector<Settings> settings;
   for (size_t i = 0; i < folders.size(); i++) {
-    std::vector<std::string> names = stages_in(folders[i]);
+    std::set<std::string> names = stages_in(folders[i]);
     Json run = {{"folder", folders[i]}, {"label", labels[i]}, {"stages", Json::array()}};
     for (const std::string& name : names)
       run["stages"].push_back(page_stage(folders[i] + "/" + name, points, problems));
-    page["runs"].push_back(std::move(run));
     settings.push_back(settings_of(folders[i], names, problems));
+    sort_stages(run["stages"], settings.back());
+    page["runs"].push_back(std::move(run));
     if (page["settings"].empty()) page["settings"] = settings.back();
   }
   std::erase_if(settings, [](const Settings& s) { return s.empty(); });

@@ -44,6 +44,7 @@ template <class V>
 void visit(V& v, Term& o) {
   v("loss", o.loss), v("on", o.on), v("weight", o.weight), v("temperature", o.temperature);
   v("temperature_end", o.temperature_end), v("parameters", o.parameters);
+  v("vocabulary", o.vocabulary);
   v("mixture", o.mixture), v("score_term", o.score_term);
   v("layers", o.layers), v("normalize", o.normalize);
 }
@@ -318,6 +319,7 @@ Json terms_table(const std::vector<Term>& terms) {
     };
     unless(term.loss == "hidden", {"layers", "normalize"});
     unless(!term.parameters.empty(), {"parameters"});
+    unless(term.vocabulary != "all", {"vocabulary"});
     unless(term.temperature_end > 0, {"temperature_end"});
   }
   return list;

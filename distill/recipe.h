@@ -53,8 +53,9 @@ struct TrainOptions {
 
 /// One term of an objective: a loss on the positions of some sequences.
 struct Term {
-  /// ce, a divergence (losses/divergence.h), a transport loss (losses/transport.h), or hidden:
-  /// matching of hidden states (distill/hidden.h).
+  /// ce, a divergence (losses/divergence.h), a transport loss (losses/transport.h), mse: squared
+  /// error between both sides' logits (losses/squared_error.h), or hidden: matching of hidden
+  /// states (distill/hidden.h).
   std::string loss = "ce";
   /// Who wrote the target sequences: gold, teacher, student, or "mixed": one of them, drawn for
   /// each update by [STAGE.mix].
@@ -64,6 +65,9 @@ struct Term {
   /// At the last update, with a straight line between; 0: as at the first.
   double temperature_end = 0;
   std::vector<std::string> parameters = {};  ///< of a transport loss: "eps=0.1"
+  /// Which tokens' logits the softmax of both sides runs over: "all", or "answers": those of a
+  /// task's fixed answers and the end (answer_tokens()).
+  std::string vocabulary = "all";
   /// What skew_kl and skew_rkl mix with: "arithmetic": alpha; "exact": the conditional of the
   /// sequences' mixture (f-DISTILL, eq. 12); "exact_detached": without its gradient.
   std::string mixture = "arithmetic";

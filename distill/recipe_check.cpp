@@ -196,9 +196,7 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
   if (recipe.data.layout == "masked") check_masked(file, path, s);
   for (size_t i = 0; i < s.terms.size(); i++) {
     Table term{file, path + ".terms." + std::to_string(i)};
-    check_term(term, s.terms[i]);
-    if (recipe.data.layout == "classify" && moves_tokens(s.terms[i]))
-      term.refuse("parameters", "cost=matrix is of tokens' embeddings, classes have none");
+    check_term(term, s.terms[i], recipe.data);
     if (s.terms[i].loss != "hidden" || !recipe.has_teacher) continue;
     for (size_t k = 0; k < i; k++)
       if (s.terms[k].loss == "hidden") term.refuse("loss", "one term of hidden states is enough");
@@ -208,11 +206,6 @@ void check(const TomlFile& file, const std::string& path, const Stage& s, const 
       term.refuse("layers", e.what());
     }
   }
-  if (recipe.data.layout == "classify" && recipe.data.labels == "numbers")
-    for (const Term& term : s.terms)
-      if (term.loss != "ce")
-        Table{file, path}.refuse("method", "a regression has no distributions for " + term.loss +
-                                               " to compare; its loss is the squared error (mle)");
   Table model{file, path + ".model"};
   ModelConfig whole = s.model;  // what the data will decide stands in for itself
   whole.vocab = 1 << 20, whole.classes = std::max(1, whole.classes);

@@ -1,16 +1,39 @@
 // What a recipe may say of an objective's terms and of what is kept for them.
+#include "data/tasks.h"
 #include "distill/checks.h"
 #include "losses/divergence.h"
 #include "losses/transport.h"
 
 namespace retort {
+namespace {
 
-void check_term(const Table& t, const Term& term) {
+// Only answers that are the same in every example are a vocabulary.
+void check_vocabulary(const Table& t, const Term& term, const DataOptions& data) {
+  t.one_of("vocabulary", term.vocabulary, {"all", "answers"});
+  if (term.vocabulary == "all") return;
+  auto refuse = [&](const std::string& why) { t.refuse("vocabulary", "\"answers\": " + why); };
+  const Task* task = find_task(data.format);
+  if (data.layout != "seq2seq" && data.layout != "causal")
+    refuse("is for data.layout seq2seq and causal, " + data.layout + " writes no answers");
+  if (!task)
+    refuse("is for tasks of glue: and superglue:, format " + data.format + " is free text");
+  if (!fixed_answers(*task)) refuse("every example of " + data.format + " has answers of its own");
+  if (term.loss == "hidden") refuse("hidden states have no vocabulary");
+  if (term.loss == "ce" && term.on != "gold")
+    refuse("cross-entropy takes it on gold; sequences that a model writes may hold other tokens");
+  if (term.mixture != "arithmetic" || term.score_term != "none")
+    refuse("the probability of a sequence (mixture, score_term) is over all tokens");
+}
+
+}  // namespace
+
+void check_term(const Table& t, const Term& term, const DataOptions& data) {
   t.one_of("on", term.on, {"gold", "teacher", "student", "mixed"});
   bool transports = is_transport(term.loss);
   try {
     if (transports) parse_transport(term.loss, term.parameters);
-    if (!transports && term.loss != "ce" && term.loss != "hidden") parse_divergence(term.loss);
+    if (!transports && term.loss != "ce" && term.loss != "mse" && term.loss != "hidden")
+      parse_divergence(term.loss);
   } catch (const std::exception& e) {
     t.refuse("loss", e.what());
   }
@@ -38,6 +61,18 @@ void check_term(const Table& t, const Term& term) {
              "is for rkl, and for skew_rkl with the exact mixture (js, gjs), on student samples");
   if ((exact || scores) && (term.temperature != 1 || term.temperature_end != 0))
     t.refuse("temperature", "must be 1 where sequences have probabilities (mixture, score_term)");
+  if (data.layout == "classify" && moves_tokens(term))
+    t.refuse("parameters", "cost=matrix is of tokens' embeddings, classes have none");
+  check_vocabulary(t, term, data);
+  if (term.loss == "mse" && data.layout != "classify")
+    t.refuse("loss",
+             "mse matches the logits of classes and numbers, data.layout classify; kl does " +
+                 data.layout);
+  if (data.layout == "classify" && data.labels == "numbers" && term.loss != "ce" &&
+      term.loss != "mse")
+    t.refuse("loss", "a regression has no distributions for " + term.loss +
+                         " to compare; its losses are ce, the squared error to the labels, and "
+                         "mse, to the teacher's outputs");
   t.at_least("weight", term.weight, 0, true);
   t.at_least("temperature", term.temperature, 0, true);
   t.at_least("temperature_end", term.temperature_end, 0);
@@ -75,6 +110,8 @@ void check_kept(const Table& t, const Stage& s, const VocabularyOptions& vocabul
                "use keep = \"text\"");
     if (coarse && term.mixture != "arithmetic")
       t.refuse("keep", "the exact mixture needs the probability of every token: use \"full\"");
+    if (coarse && term.vocabulary != "all")
+      t.refuse("keep", "top_k keeps tokens of its own choice, not the answers': use \"full\"");
     if (moves_tokens(term))
       t.refuse("keep", "holds distributions, no embeddings, which cost=matrix needs: use \"text\"");
     if (coarse && is_transport(term.loss))

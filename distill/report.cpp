@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "data/text.h"
 #include "distill/figures.h"
@@ -31,6 +32,10 @@ std::string difference(const std::string& figure, const Comparison& c) {
                        c.interval);
 }
 
+std::string p_of(const Comparison& c) {
+  return c.p < 0.0005 ? "< 0.001" : fmt::format("{:.3f}", c.p);
+}
+
 // The title row of a table and its rule, the first column to the left, the others to the right.
 std::string header(const std::vector<std::string>& titles) {
   std::string text = "|", rule = "|";
@@ -39,9 +44,11 @@ std::string header(const std::vector<std::string>& titles) {
   return text + "\n" + rule + "\n";
 }
 
-// "kl", or "js (gjs:0.9)" where the stage is not named by its method.
+// "kl", or "js (gjs:0.9)" where the stage is not named by its method; terms of its own have none.
 std::string label(const StageStudy& stage) {
-  return stage.name == stage.method ? stage.name : fmt::format("{} ({})", stage.name, stage.method);
+  return stage.name == stage.method || stage.method == "terms"
+             ? stage.name
+             : fmt::format("{} ({})", stage.name, stage.method);
 }
 
 // The best student's score in a figure.
@@ -71,7 +78,7 @@ std::string table(const Study& study, const std::vector<std::string>& figures, b
   return text;
 }
 
-// What the pairs of the claims are tested in.
+// What pairs are tested in.
 std::vector<std::string> tested(const Study& study) {
   std::vector<std::string> figures{study.metric};
   for (const char* risk : {"likelihood_risk", "coverage_risk"})
@@ -85,15 +92,13 @@ std::string tests(const Study& study) {
   for (const std::string& figure : tested(study))
     titles.push_back(title_of(figure)), titles.push_back("p");
   std::string rows;
-  for (const auto& [first, second] : claimed_pairs()) {
-    std::string row = fmt::format("| {} − {} |", first, second);
-    bool any = false;
+  for (const auto& [first, second] : pairs_of(study)) {
+    rows += fmt::format("| {} − {} |", first, second);
     for (const std::string& figure : tested(study)) {
       std::optional<Comparison> c = study.compared(first, second, figure);
-      row += c ? fmt::format(" {} | {:.3f} |", difference(figure, *c), c->p) : " - | - |";
-      any = any || c;
+      rows += c ? fmt::format(" {} | {} |", difference(figure, *c), p_of(*c)) : " - | - |";
     }
-    if (any) rows += row + "\n";
+    rows += "\n";
   }
   return rows.empty() ? "" : "Paired tests: the first less the second.\n\n" + header(titles) + rows;
 }
@@ -112,32 +117,65 @@ std::string how(const Study& study, int times) {
         "model. It is one seed: the intervals say nothing of what another would give.",
         draws, examples);
   return fmt::format(
-      "Each figure is the mean over {} seeds; in brackets the middle 95 per cent of {}, which draw "
-      "the {} examples and the seeds, the same for every model.",
+      "Each figure is the mean over {} seeds; in brackets its 95 per cent interval for other "
+      "examples and other seeds (two-way random effects, Student's t; {} of the {} examples, the "
+      "same for every model and seed).",
       study.seeds.size(), draws, examples);
 }
 
-// Verdicts in short, and how many comparisons are behind them.
+// The recipes in which some of the claims are compared, in order.
+std::vector<std::string> recipes_of(const std::vector<Claim>& claims) {
+  std::set<std::string> all;
+  for (const Claim& claim : claims)
+    for (const Finding& f : claim.findings) all.insert(f.recipe);
+  return {all.begin(), all.end()};
+}
+
+// Verdicts in short, how many comparisons are behind them, and what each recipe says.
 std::string summary(const std::vector<Claim>& claims) {
-  std::string text = header({"claim", "verdict", "hold", "do not hold", "not decided"});
+  std::vector<std::string> titles{"claim", "verdict", "hold", "do not hold", "not decided"},
+      recipes = recipes_of(claims);
+  titles.insert(titles.end(), recipes.begin(), recipes.end());
+  std::string text = header(titles);
   for (size_t i = 0; i < claims.size(); i++) {
     const Claim& claim = claims[i];
     text += fmt::format("| {}. {} | {} |", i + 1, claim.text, name_of(claim.verdict()));
     for (Verdict v : {Verdict::holds, Verdict::does_not_hold, Verdict::not_decided})
       text += fmt::format(" {} |", std::count_if(claim.findings.begin(), claim.findings.end(),
                                                  [&](const Finding& f) { return f.verdict == v; }));
+    for (const std::string& recipe : recipes) {
+      std::optional<Verdict> v = claim.verdict_in(recipe);
+      text += fmt::format(" {} |", v ? name_of(*v) : "-");
+    }
     text += "\n";
   }
   return text;
 }
 
 std::string row(const Finding& f) {
-  std::string pair = fmt::format("| {}: {} better than {} | {} |", f.recipe, f.first, f.second,
-                                 title_of(f.figure));
-  if (!f.compared) return pair + " - | - | - | - | not decided: not both measured |\n";
-  return pair + fmt::format(" {} | {} | {} | {:.3f} | {} |\n", number(f.figure, f.first_score),
-                            number(f.figure, f.second_score), difference(f.figure, *f.compared),
-                            f.compared->p, name_of(f.verdict));
+  return fmt::format("| {}: {} better than {} | {} | {} | {} | {} | {} | {} |\n", f.recipe, f.first,
+                     f.second, title_of(f.figure), number(f.figure, f.first_score),
+                     number(f.figure, f.second_score), difference(f.figure, f.compared),
+                     p_of(f.compared), name_of(f.verdict));
+}
+
+// The claims of one paper.
+std::string section(const std::vector<Claim>& claims) {
+  std::string text = fmt::format(
+      "# Claims of {}\n\n{}{}", claims[0].paper,
+      "A comparison holds where the interval of the difference lies on the claimed side "
+      "of 0, does not hold where it lies on the other, and is not decided else; a claim "
+      "holds where all of its comparisons do, and does not hold where one does not.\n\n",
+      summary(claims));
+  for (size_t i = 0; i < claims.size(); i++) {
+    const Claim& claim = claims[i];
+    text += fmt::format("\n## {}. {}: {}\n", i + 1, claim.text, name_of(claim.verdict()));
+    if (!claim.note.empty()) text += "\n" + claim.note + "\n";
+    if (claim.findings.empty()) continue;
+    text += "\n" + header({"comparison", "in", "first", "second", "difference", "p", "verdict"});
+    for (const Finding& f : claim.findings) text += row(f);
+  }
+  return text;
 }
 
 Json json_of(const Comparison& c) {
@@ -150,7 +188,7 @@ Json json_of(const Study& study) {
       {"recipe", study.recipe},     {"split", study.split},       {"metric", study.metric},
       {"examples", study.examples}, {"seeds", study.seeds},       {"minutes", study.minutes},
       {"commits", study.commits},   {"machines", study.machines}, {"left_out", study.left_out},
-      {"stages", Json::array()},    {"tests", Json::array()}};
+      {"missing", study.missing},   {"stages", Json::array()},    {"tests", Json::array()}};
   for (const StageStudy& stage : study.stages) {
     Json s = {{"stage", stage.name}, {"method", stage.method}};
     for (const auto& [figure, resampled] : stage.figures) {
@@ -159,11 +197,11 @@ Json json_of(const Study& study) {
     }
     j["stages"].push_back(s);
   }
-  for (const auto& [first, second] : claimed_pairs()) {
+  for (const auto& [first, second] : pairs_of(study)) {
     Json t = {{"first", first}, {"second", second}};
     for (const std::string& figure : tested(study))
       if (auto c = study.compared(first, second, figure)) t[figure] = json_of(*c);
-    if (t.size() > 2) j["tests"].push_back(t);
+    j["tests"].push_back(t);
   }
   return j;
 }
@@ -173,8 +211,9 @@ Json json_of(const Study& study) {
 std::string facts_of(const Study& study) {
   std::vector<std::string> minutes;
   for (double m : study.minutes) minutes.push_back(fmt::format("{:.1f}", m));
-  std::string text = fmt::format("{}; {} examples of {}; ", seeds_of(study),
-                                 thousands(double(study.examples)), study.split);
+  std::string missing = study.missing.empty() ? "" : " (" + join(study.missing) + ")";
+  std::string text = fmt::format("{}; {} examples of {}{}; ", seeds_of(study),
+                                 thousands(double(study.examples)), study.split, missing);
   if (const Resampled* dist = study.find("teacher", "teacher_dist"))
     text += fmt::format(
         "TeacherDist {}; ",
@@ -195,18 +234,11 @@ std::string report_of(const Study& study, int times) {
 }
 
 std::string report_of(const std::vector<Claim>& claims) {
-  std::string text =
-      "# Claims of f-DISTILL\n\nA comparison holds where the interval of the difference lies on "
-      "the claimed side of 0, does not hold where it lies on the other, and is not decided else; a "
-      "claim holds where all of its comparisons do, and does not hold where one does not.\n\n" +
-      summary(claims);
-  for (size_t i = 0; i < claims.size(); i++) {
-    const Claim& claim = claims[i];
-    text += fmt::format("\n## {}. {}: {}\n", i + 1, claim.text, name_of(claim.verdict()));
-    if (!claim.note.empty()) text += "\n" + claim.note + "\n";
-    if (claim.findings.empty()) continue;
-    text += "\n" + header({"comparison", "in", "first", "second", "difference", "p", "verdict"});
-    for (const Finding& f : claim.findings) text += row(f);
+  std::string text;
+  for (auto begin = claims.begin(), end = begin; begin != claims.end(); begin = end) {
+    end =
+        std::find_if(begin, claims.end(), [&](const Claim& c) { return c.paper != begin->paper; });
+    text += (text.empty() ? "" : "\n") + section({begin, end});
   }
   return text;
 }
@@ -215,20 +247,17 @@ Json json_of(const std::vector<Study>& studies, const std::vector<Claim>& claims
   Json j = {{"resamples", times}, {"recipes", Json::array()}, {"claims", Json::array()}};
   for (const Study& study : studies) j["recipes"].push_back(json_of(study));
   for (const Claim& claim : claims) {
-    Json c = {{"claim", claim.text},
-              {"verdict", name_of(claim.verdict())},
-              {"note", claim.note},
-              {"comparisons", Json::array()}};
+    Json c = {
+        {"paper", claim.paper}, {"claim", claim.text},       {"verdict", name_of(claim.verdict())},
+        {"note", claim.note},   {"recipes", Json::object()}, {"comparisons", Json::array()}};
+    for (const std::string& recipe : recipes_of({claim}))
+      c["recipes"][recipe] = name_of(*claim.verdict_in(recipe));
     for (const Finding& f : claim.findings) {
-      Json one = {{"recipe", f.recipe},
-                  {"first", f.first},
-                  {"second", f.second},
-                  {"figure", f.figure},
+      Json one = {{"recipe", f.recipe},           {"first", f.first},
+                  {"second", f.second},           {"figure", f.figure},
+                  {"first_score", f.first_score}, {"second_score", f.second_score},
                   {"verdict", name_of(f.verdict)}};
-      if (f.compared) {
-        one.update(json_of(*f.compared));
-        one["first_score"] = f.first_score, one["second_score"] = f.second_score;
-      }
+      one.update(json_of(f.compared));
       c["comparisons"].push_back(one);
     }
     j["claims"].push_back(c);

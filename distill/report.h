@@ -12,11 +12,12 @@ namespace retort {
 /// Seeds, examples, TeacherDist, minutes, commits and machines of a recipe's runs, as one line.
 std::string facts_of(const Study& study);
 
-/// A recipe's tables, every figure with its interval, and paired tests of the claims' pairs in the
-/// task's metric and both risks. `times`: the resamples they were made with.
+/// A recipe's tables, every figure with its interval, and paired tests of pairs_of() in the task's
+/// metric and both risks. `times`: the resamples they were made with.
 std::string report_of(const Study& study, int times);
 
-/// Each claim with its verdict and the comparisons that decide it.
+/// Paper by paper, each claim with its verdict, over all and in each recipe, and the comparisons
+/// that decide it.
 std::string report_of(const std::vector<Claim>& claims);
 
 /// All of it: {"resamples", "recipes": [...], "claims": [...]}.

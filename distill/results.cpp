@@ -67,9 +67,11 @@ StageResults read_results(const std::string& path) {
   r.split = text("split"), r.commit = text("commit"), r.machine = text("machine");
   r.recipe_fingerprint = text("recipe_fingerprint");
   r.seed = get<uint64_t>(path, j, "seed"), r.minutes = get<double>(path, j, "minutes");
+  if (j.contains("place")) r.place = get<size_t>(path, j, "place");
   if (!j.contains("metrics") || j["metrics"].empty())
     throw std::runtime_error(
         path + ": no metrics; name evaluate.metrics and `retort run` its recipe again");
+  if (j.contains("left_out")) r.left_out = get<decltype(r.left_out)>(path, j, "left_out");
   r.metrics = get<std::vector<std::string>>(path, j, "metrics");
   for (const Figure& figure : figures())
     if (j.contains(figure.name) && !is_token_accuracy(j, figure.name))

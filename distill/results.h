@@ -14,9 +14,13 @@ struct StageResults {
   std::string path, recipe, stage, method, split, commit, machine;
   std::string recipe_fingerprint;  ///< of recipe, data and vocabulary, whatever the seed
   uint64_t seed = 0;
+  size_t place = SIZE_MAX;           ///< among the recipe's stages, from 0; SIZE_MAX: not told
   double minutes = 0;                ///< of training
   std::vector<std::string> metrics;  ///< the recipe's; the first is the task's
   std::map<std::string, Measurement> figures;
+  /// Of each split: how many examples were left out or cut, and why (Experiment::left_out()); none
+  /// of results that do not say.
+  std::map<std::string, std::map<std::string, size_t>> left_out;
 };
 
 /// Throws std::runtime_error, one line with the file and what to do, where it is missing, damaged,

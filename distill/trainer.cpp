@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "data/tasks.h"
 #include "data/text.h"
 #include "distill/hidden.h"
 #include "distill/metrics_log.h"
@@ -142,9 +143,12 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
   Model model = experiment.build(stage);
   Parameters& parameters = model.parameters();
   auto optimizer = make_optimizer(t.optimizer, parameters);
+  std::vector<int> answers;
+  const Task* task = find_task(experiment.recipe().data.format);
+  if (task && fixed_answers(*task)) answers = answer_tokens(*task, experiment.tokenizer());
   Objective objective(stage, experiment.layout(), experiment.specials(), experiment.recipe().seed,
                       teacher.get(), experiment.recipe().data.max_target, std::move(sequences),
-                      kept.get());
+                      kept.get(), std::move(answers));
   Batcher batcher(pairs, experiment.specials(), batch_options(experiment, t));
   long total = total_steps(experiment, stage);
   Schedule schedule = schedule_of(t, total);

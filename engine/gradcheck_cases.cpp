@@ -145,6 +145,12 @@ void add_rows(std::vector<GradCase>& c) {
           return gather(x[0], ids({0, n - 1, n / 2}, {3}, x[0]));
         },
         in));
+    c.push_back(make(
+        "columns" + s,
+        [n](const Inputs& x) {
+          return n == 1 ? columns(x[0], {0}) : columns(x[0], {n - 1, 0});
+        },
+        in));
   }
   for (int n : {3, 33, 130}) {
     std::string s = " " + std::to_string(n);

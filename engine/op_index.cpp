@@ -1,5 +1,5 @@
-// Lookups by index: embedding and gather. The embedding's backward adds rows in the order of their
-// ids: each table row has one owner, so the sum is the same for any number of threads.
+// Lookups by index: embedding, gather and columns. The embedding's backward adds rows in the order
+// of their ids: each table row has one owner, so the sum is the same for any number of threads.
 #include <algorithm>
 #include <numeric>
 
@@ -59,6 +59,35 @@ struct PickBackward {
     int id = ids[row];
     team.each(
         n, [&](int i, R& d) { d = i == id ? g : R(0); }, out(dx + size_t(row) * n));
+  }
+};
+
+template <class T>
+struct PickColumns {
+  const T* x;
+  const int* ids;
+  T* y;
+  int n, K;
+  template <class Team>
+  HD void operator()(Team team, int row) const {
+    const T* a = x + size_t(row) * n;
+    T* b = y + size_t(row) * K;
+    team.each(
+        K, [&](int k, int id) { b[k] = a[id]; }, ids);
+  }
+};
+template <class T>
+struct PutColumns {
+  const T* dy;
+  const int* ids;
+  T* dx;
+  int n, K;
+  template <class Team>
+  HD void operator()(Team team, int row) const {
+    const T* a = dy + size_t(row) * K;
+    T* b = dx + size_t(row) * n;
+    team.each(
+        K, [&](int k, int id) { b[id] = a[k]; }, ids);
   }
 };
 
@@ -147,6 +176,33 @@ Tensor gather(const Tensor& x_in, const Tensor& ids_in) {
     dispatch(dy.dtype, [&]<class T>(T) {
       rows(dy.device(), dx.rows(),
            PickBackward<T>{dy.data<T>(), ids.data<int>(), dx.data<T>(), dx.cols()});
+    });
+    return Grads{dx};
+  });
+}
+
+Tensor columns(const Tensor& x_in, const std::vector<int>& ids) {
+  ENSURE(x_in.rank() >= 1 && !ids.empty(), "columns: expected x (..., V) and ids, got " +
+                                               text(x_in.shape) + " and " +
+                                               std::to_string(ids.size()) + " ids");
+  check_ids("columns", ids, x_in.cols());
+  std::vector<int> sorted = ids;
+  std::sort(sorted.begin(), sorted.end());
+  ENSURE(std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end(),
+         "columns: an id stands twice");
+  Tensor x = contiguous(x_in), at = Tensor::from(ids, {int(ids.size())}, x.device());
+  Shape shape = x.shape;
+  shape.back() = int(ids.size());
+  Tensor y(shape, x.dtype, x.device());
+  dispatch(x.dtype, [&]<class T>(T) {
+    rows(x.device(), x.rows(),
+         PickColumns<T>{x.data<T>(), at.data<int>(), y.data<T>(), x.cols(), y.cols()});
+  });
+  return record("columns", y, {x}, [at, shape = x.shape](const Tensor& dy_in) {
+    Tensor dy = contiguous(dy_in), dx = Tensor::zeros(shape, dy.dtype, dy.device());
+    dispatch(dy.dtype, [&]<class T>(T) {
+      rows(dy.device(), dy.rows(),
+           PutColumns<T>{dy.data<T>(), at.data<int>(), dx.data<T>(), dx.cols(), dy.cols()});
     });
     return Grads{dx};
   });

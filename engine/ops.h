@@ -92,6 +92,8 @@ struct StableRows {
 Tensor embedding(const Tensor& table, const Tensor& ids);
 /// x (..., V), ids (...) -> x[..., ids[...]] (...).
 Tensor gather(const Tensor& x, const Tensor& ids);
+/// x (..., V), distinct ids (K) -> x[..., ids] (..., K).
+Tensor columns(const Tensor& x, const std::vector<int>& ids);
 
 /// Writes x (B, T, ...) into cache (B, capacity, ...) at positions i32 (B, T), in place; not
 /// recorded.

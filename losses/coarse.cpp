@@ -9,46 +9,31 @@
 namespace retort {
 namespace {
 
-// Costs on the host: one, and sums over a class's row and column.
-struct HostCost {
-  ClassCost kind;
-  int V;
-  std::vector<double> matrix, row_sums, column_sums;
+constexpr int kMostInMatrix = 16384;  // classes
+constexpr int kBlock = 1 << 22;       // distances that exist at a time
 
-  HostCost(ClassCost kind_, int V_, const Tensor& given) : kind(kind_), V(V_) {
-    if (kind == ClassCost::matrix) matrix = given.values();
-    row_sums.assign(size_t(V), 0), column_sums = row_sums;
-    for (int i = 0; i < V; i++) {
-      double below = i, above = V - 1 - i;
-      row_sums[size_t(i)] = column_sums[size_t(i)] =
-          kind == ClassCost::zero_one ? V - 1 : (below * (below + 1) + above * (above + 1)) / 2;
+// Distances between rows of f64 embeddings e (V, D), a block at a time: use(first, count, d) with
+// d (count, V - first) of row first + k to row first + j; 0 where j <= k.
+template <class Use>
+void each_block(const Tensor& e, Use use) {
+  int V = e.dim(0);
+  std::vector<double> squares = sum(mul(e, e), 1).values();
+  for (int first = 0, count; first < V; first += count) {
+    count = std::min(V - first, std::max(1, kBlock / (V - first)));
+    Tensor rest = slice(e, 0, first, V - first);
+    Tensor block = matmul(slice(e, 0, first, count), transpose(rest));
+    double* d = block.data<double>();
+    size_t n = size_t(V - first);
+#pragma omp parallel for
+    for (int k = 0; k < count; k++) {
+      double *row = d + size_t(k) * n, own = squares[size_t(first + k)];
+      const double* other = &squares[size_t(first)];
+      for (size_t j = 0; j < n; j++) row[j] = std::sqrt(std::max(0.0, own + other[j] - 2 * row[j]));
+      std::fill(row, row + k + 1, 0.0);
     }
-    if (kind != ClassCost::matrix) return;
-    std::fill(row_sums.begin(), row_sums.end(), 0), column_sums = row_sums;
-    for (int i = 0; i < V; i++)
-      for (int j = 0; j < V; j++)
-        row_sums[size_t(i)] += (*this)(i, j), column_sums[size_t(j)] += (*this)(i, j);
+    use(first, count, static_cast<const double*>(d));
   }
-  double operator()(int i, int j) const {
-    if (kind == ClassCost::matrix) return matrix[size_t(i) * size_t(V) + size_t(j)];
-    return kind == ClassCost::abs ? std::abs(i - j) : i != j;
-  }
-  /// Costs (n + 1, n + 1) among `ids` and the bucket of all other classes.
-  std::vector<double> among(const std::vector<int>& ids, size_t slots) const {
-    size_t n = slots + 1, bucket = slots;
-    double others = std::max(1.0, double(V) - double(ids.size()));
-    std::vector<double> c(n * n, 0);
-    for (size_t i = 0; i < ids.size(); i++) {
-      double to = row_sums[size_t(ids[i])], from = column_sums[size_t(ids[i])];
-      for (size_t j = 0; j < ids.size(); j++) {
-        c[i * n + j] = (*this)(ids[i], ids[j]);
-        to -= c[i * n + j], from -= (*this)(ids[j], ids[i]);
-      }
-      c[i * n + bucket] = to / others, c[bucket * n + i] = from / others;
-    }
-    return c;
-  }
-};
+}
 
 void add_likeliest(const double* x, int V, int top, std::vector<int>& order,
                    std::vector<int>& ids) {
@@ -62,65 +47,125 @@ void add_likeliest(const double* x, int V, int top, std::vector<int>& order,
 
 }  // namespace
 
-Tensor class_cost(ClassCost cost, int V, const Tensor& matrix, Dtype dtype, Device device) {
-  if (cost == ClassCost::matrix) {
-    ENSURE(matrix.defined() && matrix.shape == Shape({V, V}) && matrix.dtype == dtype,
-           fmt::format("cost matrix: expected a tensor ({}, {}) of the logits' type, got {}", V, V,
-                       matrix.defined() ? text(matrix.shape) : "none"));
-    std::vector<double> c = matrix.values();
-    for (size_t i = 0; i < c.size(); i++)
-      ENSURE(std::isfinite(c[i]),
-             fmt::format("cost of classes {} and {} is {}", i / size_t(V), i % size_t(V), c[i]));
-    return matrix.detach();
+ClassCosts::ClassCosts(ClassCost kind, int V) : kind_(kind), V_(V) {
+  ENSURE(kind != ClassCost::matrix,
+         "cost matrix: expected a tensor of the logits' classes, got none");
+  for (int i = 0; i < V; i++) {
+    double below = i, above = V - 1 - i;
+    row_sums_.push_back(
+        kind == ClassCost::zero_one ? V - 1 : (below * (below + 1) + above * (above + 1)) / 2);
   }
-  HostCost at(cost, V, {});
-  std::vector<double> c;
-  for (int i = 0; i < V; i++)
-    for (int j = 0; j < V; j++) c.push_back(at(i, j));
-  return Tensor::from(c, {V, V}, dtype, device);
+  column_sums_ = row_sums_;
 }
 
-Tensor embedding_distances(const Tensor& embeddings, Dtype dtype) {
-  NoGrad quiet;
-  Tensor e = embeddings.to(Device::cpu).to(Dtype::f64);
-  int V = e.dim(0);
-  ENSURE(V <= 16384, "cost=matrix: " + std::to_string(V) +
-                         " tokens have too many distances; 16,384 are the most");
-  std::vector<double> products = matmul(e, transpose(e)).values(), costs(products.size());
-  size_t n = size_t(V);
-  double largest = 0;
-  for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; j < i; j++) {
-      double square = products[i * n + i] + products[j * n + j] - 2 * products[i * n + j];
-      costs[i * n + j] = costs[j * n + i] = std::sqrt(std::max(0.0, square));
-      largest = std::max(largest, costs[i * n + j]);
+ClassCosts::ClassCosts(const Tensor& matrix) : kind_(ClassCost::matrix), V_(matrix.dim(0)) {
+  ENSURE(matrix.rank() == 2 && matrix.dim(0) == matrix.cols(),
+         "cost matrix: expected a tensor (V, V), got " + text(matrix.shape));
+  matrix_ = matrix.detach(), numbers_ = matrix.values();
+  row_sums_.assign(size_t(V_), 0), column_sums_ = row_sums_;
+  for (int i = 0; i < V_; i++)
+    for (int j = 0; j < V_; j++) {
+      double c = (*this)(i, j);
+      ENSURE(std::isfinite(c), fmt::format("cost of classes {} and {} is {}", i, j, c));
+      row_sums_[size_t(i)] += c, column_sums_[size_t(j)] += c;
     }
-  if (largest > 0)
-    for (double& c : costs) c /= largest;
-  return Tensor::from(costs, {V, V}, dtype, embeddings.device());
 }
 
-Coarse coarse(const Tensor& student, const Tensor& teacher, int top, ClassCost cost,
-              const Tensor& matrix) {
+ClassCosts ClassCosts::of_embeddings(const Tensor& embeddings) {
+  NoGrad quiet;
+  Tensor e = contiguous(embeddings.detach()).to(Device::cpu).to(Dtype::f64);
+  ClassCosts c(ClassCost::zero_one, e.dim(0));
+  c.kind_ = ClassCost::matrix, c.width_ = size_t(e.cols()), c.numbers_ = e.values();
+  std::vector<double> sums(size_t(c.V_), 0), largest(size_t(c.V_), 0);
+  each_block(e, [&](int first, int count, const double* d) {
+    size_t n = size_t(c.V_ - first);
+#pragma omp parallel for
+    for (int k = 0; k < count; k++) {
+      const double* row = d + size_t(k) * n;
+      double total = 0, most = 0;
+#pragma omp simd reduction(+ : total) reduction(max : most)
+      for (size_t j = 0; j < n; j++) total += row[j], most = std::max(most, row[j]);
+      sums[size_t(first + k)] += total, largest[size_t(first + k)] = most;
+    }
+#pragma omp parallel for
+    for (size_t j = 0; j < n; j++)  // each pair stands once: the other of it
+      for (int k = 0; k < count; k++) sums[size_t(first) + j] += d[size_t(k) * n + j];
+  });
+  double most = *std::max_element(largest.begin(), largest.end());
+  c.largest_ = most > 0 ? most : 1;
+  for (double& s : sums) s /= c.largest_;
+  c.row_sums_ = c.column_sums_ = std::move(sums);
+  return c;
+}
+
+double ClassCosts::operator()(int i, int j) const {
+  if (kind_ != ClassCost::matrix) return kind_ == ClassCost::abs ? std::abs(i - j) : i != j;
+  if (!width_) return numbers_[size_t(i) * size_t(V_) + size_t(j)];
+  const double *a = &numbers_[size_t(i) * width_], *b = &numbers_[size_t(j) * width_];
+  double square = 0;
+#pragma omp simd reduction(+ : square)
+  for (size_t d = 0; d < width_; d++) square += (a[d] - b[d]) * (a[d] - b[d]);
+  return std::sqrt(square) / largest_;
+}
+
+Tensor ClassCosts::matrix(Dtype dtype, Device device) const {
+  if (matrix_.defined()) return matrix_.to(dtype).to(device);
+  ENSURE(
+      V_ <= kMostInMatrix,
+      fmt::format("cost between {} classes: their matrix is too large, {} are the most; take the "
+                  "likeliest of each row, top=16",
+                  V_, kMostInMatrix));
+  size_t n = size_t(V_);
+  std::vector<double> c(n * n, 0);
+  if (width_)
+    each_block(Tensor::from(numbers_, {V_, int(width_)}, Dtype::f64),
+               [&](int first, int count, const double* d) {
+                 for (int k = 0; k < count; k++)
+                   for (size_t i = size_t(first + k), j = i + 1; j < n; j++)
+                     c[i * n + j] = c[j * n + i] =
+                         d[size_t(k) * (n - size_t(first)) + j - size_t(first)] / largest_;
+               });
+  for (int i = 0; i < V_ && !width_; i++)
+    for (int j = 0; j < V_; j++) c[size_t(i) * n + size_t(j)] = (*this)(i, j);
+  return matrix_ = Tensor::from(c, {V_, V_}, dtype, device);
+}
+
+std::vector<double> ClassCosts::among(const std::vector<int>& ids, size_t slots) const {
+  size_t n = slots + 1, bucket = slots;
+  double others = std::max(1.0, double(V_) - double(ids.size()));
+  std::vector<double> c(n * n, 0);
+  for (size_t i = 0; i < ids.size(); i++)
+    for (size_t j = 0; j < ids.size(); j++) c[i * n + j] = (*this)(ids[i], ids[j]);
+  for (size_t i = 0; i < ids.size(); i++) {
+    double to = row_sums_[size_t(ids[i])], from = column_sums_[size_t(ids[i])];
+    for (size_t j = 0; j < ids.size(); j++) to -= c[i * n + j], from -= c[j * n + i];
+    c[i * n + bucket] = to / others, c[bucket * n + i] = from / others;
+  }
+  return c;
+}
+
+Coarse coarse(const Tensor& student, const Tensor& teacher, int top, const ClassCosts& costs) {
   int N = student.dim(0), V = student.cols(), slots = 2 * std::min(top, V);
   ENSURE(top > 0, "coarse: top must be positive, got " + std::to_string(top));
-  if (cost == ClassCost::matrix)
-    class_cost(cost, V, matrix, student.dtype, student.device());  // checks it
-  HostCost at(cost, V, matrix);
-  std::vector<double> q = student.values(), p = teacher.values(), costs;
-  std::vector<int> order(size_t(V), 0), places, unused, chosen(size_t(N) * size_t(V), 0);
+  ENSURE(costs.size() == V,
+         fmt::format("coarse: costs of {} classes for rows of {}", costs.size(), V));
+  std::vector<double> q = student.values(), p = teacher.values();
+  size_t n = size_t(slots), square = (n + 1) * (n + 1);
+  std::vector<int> places(size_t(N) * n, 0), unused(places.size(), 1), chosen(q.size(), 0);
+  std::vector<double> c(size_t(N) * square, 0);
+#pragma omp parallel for
   for (int row = 0; row < N; row++) {
     size_t start = size_t(row) * size_t(V);
-    std::vector<int> ids;
+    std::vector<int> ids, order(size_t(V), 0);
     add_likeliest(&q[start], V, slots / 2, order, ids);
     add_likeliest(&p[start], V, slots / 2, order, ids);
     for (int id : ids) chosen[start + size_t(id)] = 1;
-    for (size_t k = 0; k < size_t(slots); k++) {
-      places.push_back(int(start) + (k < ids.size() ? ids[k] : 0));
-      unused.push_back(k >= ids.size());
+    for (size_t k = 0; k < n; k++) {
+      places[size_t(row) * n + k] = int(start) + (k < ids.size() ? ids[k] : 0);
+      unused[size_t(row) * n + k] = k >= ids.size();
     }
-    std::vector<double> c = at.among(ids, size_t(slots));
-    costs.insert(costs.end(), c.begin(), c.end());
+    std::vector<double> among = costs.among(ids, n);
+    std::copy(among.begin(), among.end(), c.begin() + long(size_t(row) * square));
   }
   Device device = student.device();
   Tensor place = Tensor::from(places, {N, slots}, device),
@@ -132,7 +177,7 @@ Coarse coarse(const Tensor& student, const Tensor& teacher, int top, ClassCost c
     return concat({masked_fill(of_classes, nobody, -INFINITY), reshape(rest, {N, 1})}, 1);
   };
   return {merged(student), merged(teacher),
-          Tensor::from(costs, {N, slots + 1, slots + 1}, student.dtype, device)};
+          Tensor::from(c, {N, slots + 1, slots + 1}, student.dtype, device)};
 }
 
 }  // namespace retort

@@ -8,6 +8,7 @@
 #include "losses/cross_entropy.h"
 #include "losses/divergence.h"
 #include "losses/hidden.h"
+#include "losses/squared_error.h"
 #include "losses/transport.h"
 
 namespace retort {
@@ -29,6 +30,17 @@ std::vector<GradCase> loss_cases(const std::string& name) {
                    },
                    {random_tensor({3, v}, 1)}, GradOptions::on(device));
              }});
+    return cases;
+  }
+  if (name == "mse") {
+    for (int v : {1, 3, 33})
+      cases.push_back(
+          {"mse V " + std::to_string(v), [=](Device device) {
+             Tensor y = random_tensor({3, v}, 2, 1, 0, device);
+             return check_gradients(
+                 [=](const std::vector<Tensor>& x) { return squared_error(x[0], y, 2); },
+                 {random_tensor({3, v}, 1)}, GradOptions::on(device));
+           }});
     return cases;
   }
   if (name == "hidden") {
@@ -104,7 +116,7 @@ std::vector<GradCase> loss_cases(const std::string& name) {
 }
 
 std::vector<GradCase> loss_cases() {
-  std::vector<std::string> names{"ce", "hidden", "coarsen", "pairwise_cost", "sinkhorn"};
+  std::vector<std::string> names{"ce", "mse", "hidden", "coarsen", "pairwise_cost", "sinkhorn"};
   for (const TransportInfo& t : transport_losses()) names.push_back(t.name);
   for (const DivergenceInfo& d : divergences()) {
     if (d.parameter.empty())

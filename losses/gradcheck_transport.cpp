@@ -28,7 +28,7 @@ GradCase transport_case(const std::string& name, std::vector<std::string> parame
             std::vector<int> mask(size_t(B), 1);
             if (B > 1) mask[1] = 0;
             in.mask = Tensor::from(mask, {B}, device);
-            in.cost = random_tensor({V, V}, 3, 1, 0, device);
+            in.cost = std::make_shared<ClassCosts>(random_tensor({V, V}, 3, 1, 0, device));
             GradOptions o = few(device);
             o.step = 1e-5;
             return check_gradients(
@@ -111,6 +111,7 @@ std::vector<GradCase> transport_cases(const std::string& name) {
     for (const char* gradient : {"gradient=implicit", "gradient=envelope"})
       add({"cost=abs", "value=regularised", gradient, "iters=15", "eps=4"}, 2);
     add({"cost=abs", "gradient=implicit", "iters=15", "eps=4"}, 2);
+    add({"cost=abs", "eps=0.5", "eps_start=3", "iters=2"}, 2, 5);
   } else {
     // Unrolled: right after any number of iterations. scale=1: the gradient shall not be small.
     bool published = name == "sinkhorn:published", debiased = name == "sinkhorn_debiased";
@@ -122,6 +123,8 @@ std::vector<GradCase> transport_cases(const std::string& name) {
           add({iters, value});
     add({published ? "scale=1" : "iters=3"}, 1, 3);
     if (published) return c;
+    add({"ground=squared_l2", "iters=3"});
+    add({"eps_start=1", "iters=2"});
     // The others: where the marginals are right.
     for (const char* gradient : {"gradient=envelope", "gradient=implicit"})
       add({"value=regularised", gradient, "eps=1", "tol=1e-10"});

@@ -1,5 +1,7 @@
 #include "losses/hidden.h"
 
+#include "losses/squared_error.h"
+
 namespace retort {
 namespace {
 
@@ -29,8 +31,7 @@ Tensor hidden_loss(const Tensor& student, const Tensor& teacher, const std::vect
   ENSURE(h.cols() == t.cols(), "hidden_loss: states " + text(student.shape) + " and " +
                                    text(teacher.shape) + " differ in width; give a projection");
   if (normalize) h = normal(h), t = normal(t);
-  Tensor difference = sub(h, t);
-  return sum(mul(mean(mul(difference, difference), 1), w));
+  return sum(mul(squared_error(h, t), w));
 }
 
 }  // namespace retort

@@ -2,7 +2,10 @@
 // on the costs (rows: f) and on their transpose (rows: g).
 #include "losses/sinkhorn.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "engine/map.h"
 #include "kernels/sinkhorn.h"
@@ -175,23 +178,34 @@ void iterate_backward(const Problem& p, const Step& before, const Step& after, A
   d.f = zeros_like(f);
 }
 
-double largest(const Adjoint& d) {
+double largest(const Tensor& x, const Tensor& y) {
   double m = 0;
-  for (const Tensor& x : {d.f, d.g})
-    for (double v : x.values()) m = std::max(m, std::abs(v));
+  for (const Tensor& each : {x, y})
+    for (double v : each.values()) m = std::max(m, std::abs(v));
   return m;
 }
 
 // (I - J^T)^-1 of what is left, J the derivative of an iteration at its fixed point, as the sum of
 // its powers: the linear system of the implicit function theorem, by block Gauss-Seidel sweeps. Of
 // one more iteration the weights add up to 1, so the sweeps fade even where `end` is not fixed yet.
-void solve_backward(const Problem& p, const Step& end, Adjoint& d) {
+// What is left is measured in `size`, that of what d is a sum of. What is small by then and no
+// longer falls is rounding: f + c, g - c is the same plan, and so nearly is a shift of any group of
+// points through which hardly any mass goes to others. Throws where more is left.
+void solve_backward(const Problem& p, const Step& end, Adjoint& d, double size) {
   Step next = iterate(p, end, p.o.eps);
-  double limit = (d.f.dtype == Dtype::f64 ? 1e-14 : 1e-6) * largest(d);
-  for (int sweep = 0; sweep < kMostSweeps; sweep++) {
-    iterate_backward(p, end, next, d);
-    if (sweep % 8 == 7 && !(largest(d) > limit)) return;
+  bool f64 = d.f.dtype == Dtype::f64;
+  double limit = (f64 ? 1e-14 : 1e-6) * size, small = (f64 ? 1e-9 : 1e-4) * size,
+         left = largest(d.f, d.g);
+  for (int sweep = 0; sweep < kMostSweeps && left > limit; sweep += 8) {
+    for (int k = 0; k < 8; k++) iterate_backward(p, end, next, d);
+    double before = std::exchange(left, largest(d.f, d.g));
+    if (left <= small && left > 0.999 * before) return;
   }
+  ENSURE(
+      !(left > small),
+      fmt::format("sinkhorn: the implicit gradient has not converged in {} sweeps, {:.1e} of it is "
+                  "left; use a larger eps, or gradient=unrolled",
+                  kMostSweeps, left / size));
 }
 
 Grads gradients(const Problem& p, const std::vector<Step>& steps, const Sums& r, const Sums& c,
@@ -213,8 +227,13 @@ Grads gradients(const Problem& p, const std::vector<Step>& steps, const Sums& r,
     d.cost = p.rows.cost.like(), d.transposed = zeros_like(p.columns.cost);
     plan_sums(p.rows, end.f, end.g, eps, sharp, u, w, d.cost);
   }
-  Tensor of_rows = row * plan_sums(p.rows, end.f, end.g, eps, sharp, u, w).mean,
-         of_columns = column * plan_sums(p.columns, end.g, end.f, eps, sharp, w, u).mean;
+  Tensor mean_row = r.mean, mean_column = c.mean;         // of C; elsewhere of the K of this value
+  if (!sharp && envelope) mean_row = u, mean_column = w;  // 0
+  if (!sharp && !envelope) {
+    mean_row = plan_sums(p.rows, end.f, end.g, eps, 0, u, w).mean;
+    mean_column = plan_sums(p.columns, end.g, end.f, eps, 0, w, u).mean;
+  }
+  Tensor of_rows = row * mean_row, of_columns = column * mean_column;
   // What of the objective depends on the weights where P is held fixed. Of P itself, where it is
   // bound to them (balanced), the multipliers f and g tell.
   auto weights = [&](const Tensor& x, const Tensor& mass, const Tensor& other,
@@ -230,7 +249,7 @@ Grads gradients(const Problem& p, const std::vector<Step>& steps, const Sums& r,
   if (p.o.gradient == TransportGradient::unrolled)
     for (size_t t = steps.size() - 1; t > 0; t--) iterate_backward(p, steps[t - 1], steps[t], d);
   else if (!envelope)
-    solve_backward(p, end, d);
+    solve_backward(p, end, d, std::max(largest(d.f, d.g), largest(row * u, column * w) / eps));
   Grads out{{}, d.log_a * reshape(dy, {-1, 1}), d.log_b * reshape(dy, {-1, 1})};
   if (of_cost) {
     Tensor dcost = d.cost + transpose(d.transposed);

@@ -9,7 +9,6 @@
 
 #include "engine/suggest.h"
 #include "losses/divergence.h"
-#include "losses/pairwise.h"
 #include "losses/uld.h"
 
 namespace retort {
@@ -75,6 +74,7 @@ void set(Transport& t, const std::string& key, const std::string& text) {
   using Value = TransportValue;
   using Gradient = TransportGradient;
   if (key == "eps") o.eps = number<double>(at, text);
+  if (key == "eps_start") o.eps_start = number<double>(at, text);
   if (key == "tol") o.tol = number<double>(at, text);
   if (key == "rho") o.rho = number<double>(at, text);
   if (key == "scale") t.scale = number<double>(at, text);
@@ -88,6 +88,8 @@ void set(Transport& t, const std::string& key, const std::string& text) {
                                   {{"unrolled", Gradient::unrolled},
                                    {"envelope", Gradient::envelope},
                                    {"implicit", Gradient::implicit}});
+  if (key == "ground")
+    t.ground = one_of<Ground>(at, text, {{"l1", Ground::l1}, {"squared_l2", Ground::squared_l2}});
   if (key == "cost")
     t.cost = one_of<ClassCost>(at, text,
                                {{"zero_one", ClassCost::zero_one},
@@ -102,6 +104,9 @@ void check_ranges(const Transport& t) {
            fmt::format("{}: {} must be positive, got {}", t.name, key, x));
   };
   positive("eps", o.eps);
+  ENSURE(o.eps_start == 0 || (o.eps_start > o.eps && std::isfinite(o.eps_start)),
+         fmt::format("{}: eps_start must be above eps, {}, to which it is halved, or 0, got {}",
+                     t.name, o.eps, o.eps_start));
   if (t.name == kUnbalanced) positive("rho", o.rho);
   ENSURE(std::isfinite(t.scale), fmt::format("{}: scale must be finite, got {}", t.name, t.scale));
   ENSURE(o.iters >= 1, fmt::format("{}: iters must be at least 1, got {}", t.name, o.iters));
@@ -162,7 +167,7 @@ TransportLoss of_batch(const Transport& t, const TransportInputs& in,
   ENSURE(!kept.empty(), t.name + ": a batch of 0 rows" +
                             (in.mask.defined() && in.student.dim(0) ? ": all are masked" : ""));
   auto cost = [&](const Tensor& student, const Tensor& teacher) {
-    return pairwise_cost(Ground::l1, student, teacher, t.temperature, kept);
+    return pairwise_cost(t.ground, student, teacher, t.temperature, kept);
   };
   SinkhornOptions o = t.solver;
   o.start = in.start;
@@ -192,11 +197,13 @@ TransportLoss of_rows(const Transport& t, const TransportInputs& in) {
     return log_softmax(scale(x, 1 / t.temperature));
   };
   Tensor q = log_probabilities(in.student), p = log_probabilities(in.teacher);
-  Coarse c{q, p, {}};
-  if (t.top)
-    c = coarse(q, p, t.top, t.cost, in.cost);
-  else
-    c.cost = class_cost(t.cost, q.cols(), in.cost, q.dtype, q.device());
+  bool given = t.cost == ClassCost::matrix;
+  ENSURE(!given || (in.cost && in.cost->size() == q.cols()),
+         fmt::format("{}: cost=matrix: expected costs ({}, {}), got {}", t.name, q.cols(), q.cols(),
+                     in.cost ? fmt::format("({0}, {0})", in.cost->size()) : "none"));
+  ClassCosts named(given ? ClassCost::zero_one : t.cost, given ? 0 : q.cols());
+  const ClassCosts& costs = given ? *in.cost : named;
+  Coarse c = t.top ? coarse(q, p, t.top, costs) : Coarse{q, p, costs.matrix(q.dtype, q.device())};
   Sinkhorn solved = sinkhorn(c.cost, c.student, c.teacher, t.solver);
   return {solved.value, {solved}};
 }
@@ -227,13 +234,13 @@ const std::vector<TransportInfo>& transport_losses() {
       {kPublished, "scale <P, C>, C_ij = |q_i - p_j|_1, P of mass N as SinKD's code computes it",
        "eps=0.1 iters=20 scale=0.001 gradient=unrolled"},
       {kUnit, "<P, C>, or <P, C> + eps KL(P | a b^T), weights 1/N",
-       "eps=0.1 iters=20 tol=0 value=sharp gradient=unrolled"},
+       "ground=l1 eps=0.1 eps_start=0 iters=20 tol=0 value=sharp gradient=unrolled"},
       {kDebiased, "OT(q, p) - OT(q, q) / 2 - OT(p, p) / 2",
-       "eps=0.1 iters=20 tol=0 value=regularised gradient=unrolled"},
+       "ground=l1 eps=0.1 eps_start=0 iters=20 tol=0 value=regularised gradient=unrolled"},
       {kUnbalanced, "... + rho KL(P 1 | a) + rho KL(P^T 1 | b)",
-       "eps=0.1 iters=20 tol=0 value=sharp gradient=unrolled rho=1"},
+       "ground=l1 eps=0.1 eps_start=0 iters=20 tol=0 value=sharp gradient=unrolled rho=1"},
       {kSample, "transport of each q to its p over the classes",
-       "cost=zero_one eps=0.1 iters=20 value=sharp gradient=unrolled top=0", true, 1},
+       "cost=zero_one eps=0.1 eps_start=0 iters=20 value=sharp gradient=unrolled top=0", true, 1},
       {kSamplePublished, "0.001 |q - p|_1", "", true, 1},
       {kUld, "sum |q_(r) - p_(r)| of sorted probabilities", "", true, 1},
   };

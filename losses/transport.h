@@ -3,6 +3,7 @@
 // softmax(student / T).
 #pragma once
 #include "losses/coarse.h"
+#include "losses/pairwise.h"
 #include "losses/sinkhorn.h"
 
 namespace retort {
@@ -13,6 +14,7 @@ struct Transport {
   std::string name;
   double temperature = 2, scale = 1;
   SinkhornOptions solver;
+  Ground ground = Ground::l1;  ///< batch-wise: what rows cost each other
   ClassCost cost = ClassCost::zero_one;
   bool per_row = false;  ///< a loss of each row (N), or of the batch (1)
   /// Whether the plan has mass N, so that the losses of parts of a batch add up.
@@ -38,9 +40,9 @@ Transport parse_transport(const std::string& name, const std::vector<std::string
 
 struct TransportInputs {
   Tensor teacher, student;  ///< logits (N, V); uld's teacher may have another V. bf16 counts in f32
-  Tensor mask;   ///< i32 (N): rows with 0 leave the batch, whatever they hold; undefined: all rows
-  Tensor cost;   ///< (V, V) of the same type, for ClassCost::matrix
-  Tensor start;  ///< batch-wise, of one problem: g of an earlier Sinkhorn, to begin with
+  Tensor mask;  ///< i32 (N): rows with 0 leave the batch, whatever they hold; undefined: all rows
+  std::shared_ptr<const ClassCosts> cost;  ///< of V classes, for ClassCost::matrix
+  Tensor start;       ///< batch-wise, of one problem: g of an earlier Sinkhorn, to begin with
   bool check = true;  ///< as DivergenceOptions::check
 };
 

@@ -19,6 +19,7 @@ const table_of = (x) => (x && typeof x === "object" && !Array.isArray(x) ? x : {
 function fixed(x, digits = 3) {
   return isNumber(x) ? x.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : "–";
 }
+const probability = (p) => (isNumber(p) && p < 0.0005 ? "< 0.001" : fixed(p, 3));
 function short(x) {
   if (!isNumber(x)) return x === null || x === undefined ? "–" : String(x);
   return Number.isInteger(x) ? x.toLocaleString("en") : String(Number(x.toPrecision(5)));

@@ -25,7 +25,7 @@ function testTable(recipe) {
   return table("Paired bootstrap tests: the first less the second, its interval, and p", ["pair", ...figures.flatMap((f) => [titleOf(f), "p"])],
     list(recipe.tests).map((t) => [`${t.first} − ${t.second}`, ...figures.flatMap((f) => {
       const d = figureOf(f).decimals, c = t[f];
-      return c ? [element("span", {}, fixed(c.difference, d), element("span", { class: "interval" }, ` [${fixed(c.low, d)}, ${fixed(c.high, d)}]`)), fixed(c.p, 3)] : ["–", "–"];
+      return c ? [element("span", {}, fixed(c.difference, d), element("span", { class: "interval" }, ` [${fixed(c.low, d)}, ${fixed(c.high, d)}]`)), probability(c.p)] : ["–", "–"];
     })]));
 }
 
@@ -56,17 +56,18 @@ function claims(section) {
   const all = list(table_of(page.data.comparison).claims);
   if (!all.length) return false;
   section.append(element("p", {}, "A comparison holds where the whole interval of the difference lies on the claimed side of 0, does not hold where it lies on the other; a claim holds where all of its comparisons do."));
-  section.append(table("Claims and their verdicts", ["claim", "verdict", "comparisons that hold", "do not", "not decided"], all.map((c) => {
-    const count = (v) => String(list(c.comparisons).filter((f) => f.verdict === v).length);
-    return [{ text: c.claim, class: "wide" }, { text: c.verdict, class: verdictClass(c.verdict) }, count("holds"), count("does not hold"), count("not decided")];
-  })));
-  for (const c of all)
-    section.append(details(`${c.claim}: ${c.verdict}`, c.note ? element("p", {}, c.note) : null,
-      table(c.claim, ["comparison", "in", "difference", "interval", "p", "verdict"], list(c.comparisons).map((f) => {
+  for (const paper of new Set(all.map((c) => c.paper))) {
+    const own = all.filter((c) => c.paper === paper);
+    section.append(element("h3", {}, paper), table(`Claims of ${paper}`, ["claim", "verdict", "comparisons that hold", "do not", "not decided"], own.map((c) => {
+      const count = (v) => String(list(c.comparisons).filter((f) => f.verdict === v).length);
+      return [{ text: c.claim, class: "wide" }, { text: c.verdict, class: verdictClass(c.verdict) }, count("holds"), count("does not hold"), count("not decided")];
+    })), details(`Comparisons behind the claims of ${paper}`, own.flatMap((c) => [c.note ? element("p", {}, `${c.claim}: ${c.note}`) : null,
+      list(c.comparisons).length ? table(`${c.claim}: ${c.verdict}`, ["comparison", "in", "difference", "interval", "p", "verdict"], c.comparisons.map((f) => {
         const d = figureOf(f.figure).decimals;
         return [`${f.recipe}: ${f.first} better than ${f.second}`, titleOf(f.figure), fixed(f.difference, d), `${fixed(f.low, d)} to ${fixed(f.high, d)}`,
-          fixed(f.p, 3), { text: f.verdict, class: verdictClass(f.verdict) }];
-      }))));
+          probability(f.p), { text: f.verdict, class: verdictClass(f.verdict) }];
+      })) : null])));
+  }
 }
 
 // Mode averaging to the right, mode collapse upwards.

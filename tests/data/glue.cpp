@@ -109,6 +109,26 @@ TEST_CASE("glue: what is wrong with a file is said with its line") {
   CHECK_THAT(failure("glue:sst", ""), Contains("unknown format 'glue:sst'; there are: tsv"));
 }
 
+TEST_CASE("glue: qqp's broken lines are left out and counted, other tasks' are errors") {
+  std::string header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n",
+              good = "3\t1\t2\tWhy?\tHow so?\t0\n", broken = "4\t5\t6\tWas he\n\" real?\tNo?\t1\n";
+  Temporary t;
+  auto corpus = [&](const std::string& bytes) {
+    ReadOptions options{.format = "glue:qqp", .paths = {t.file("f", bytes)}};
+    options.labelled = true;
+    return read_corpus(options);
+  };
+  Corpus c = corpus(header + good + broken + good + broken);
+  REQUIRE(c.examples.size() == 2);
+  CHECK(c.examples[1].line == 5);
+  CHECK(c.dropped == std::map<std::string, size_t>{{"lines with too few columns", 4}});
+  for (const Example& e : c.examples) CHECK(e.left_out.empty());
+  CHECK_THAT(error_of([&] { corpus(header + good + "1\t1\t1\ta\tb\t0\tmore\n"); }),
+             Contains("f:3: 7 tab-separated columns, 6 expected"));
+  CHECK_THAT(error_of([&] { corpus(header + broken); }),
+             Contains("f: none of 0 examples is left: 2 lines with too"));
+}
+
 TEST_CASE("superglue: fields, labels, prompts and answers") {
   check("superglue:boolq",
         R"({"question": "is it", "passage": "It\nis.", "idx": 0, "label": true})", "is it\tIt is.",
@@ -168,6 +188,13 @@ TEST_CASE("superglue: multirc's answers by question, record's entities and sever
   auto each = read_corpus({.format = "superglue:record", .paths = {t.file("f", record)}}).examples;
   REQUIRE(each.size() == 2);
   CHECK(each[1].target == "Bo");
+  // A right answer that is no entity is said, once for each query.
+  std::string more = record;
+  more.insert(more.find(R"({"text": "Bo"}, {"t)"), R"({"text": "Cy"}, {"text": "Cy"}, )");
+  Corpus strange = read_corpus({.format = "superglue:record", .paths = {t.file("g", more)}});
+  CHECK(strange.examples.size() == 2);
+  CHECK(strange.dropped ==
+        std::map<std::string, size_t>{{"answers that are not among the choices", 1}});
 }
 
 TEST_CASE("superglue: what is wrong with a file is said with its line") {

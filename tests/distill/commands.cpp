@@ -9,6 +9,8 @@
 
 #include "data/batch.h"
 #include "data/metrics.h"
+#include "engine/gradcheck.h"
+#include "engine/ops.h"
 #include "engine/safetensors.h"
 
 namespace fs = std::filesystem;
@@ -155,6 +157,34 @@ TEST_CASE("retort loss writes loss and gradient in the type asked for") {
   INFO(r.text);
   CHECK(r.status == 0);
   CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 1 + 4 * 3);
+  // A warm start along the sweep: the first eps has nothing to begin with, the others save.
+  Tensor many_t = random_tensor({12, 5}, 1, 2), many_s = random_tensor({12, 5}, 2, 2);
+  save_safetensors(in, {{"teacher", many_t}, {"student", many_s}});
+  std::string sweep = "sinkhorn --eps 0.12,0.1,0.08 --iters 20 --warm-start 1e-6 --in " + in;
+  r = run(sweep + " --json");
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  auto j = nlohmann::json::parse(r.text);
+  CHECK(j[0]["iterations"] == j[0]["warm_iterations"]);
+  for (size_t i : {1, 2}) CHECK(j[i]["warm_iterations"] < j[i]["iterations"]);
+  r = run(sweep);
+  CHECK(r.text.find("from 0 warm start  saved") != std::string::npos);
+  // A mask leaves rows out, whatever they hold: as if the file had none of them.
+  Tensor bad = scale(many_t, 1);
+  bad.data<double>()[5] = NAN;
+  std::vector<int> all_but(12, 1);
+  all_but[1] = 0;
+  save_safetensors(in,
+                   {{"teacher", bad}, {"student", many_s}, {"mask", Tensor::from(all_but, {12})}});
+  r = run("sinkhorn --eps 0.1 --iters 20 --plan --json --in " + in);
+  INFO(r.text);
+  REQUIRE(r.status == 0);
+  auto masked = nlohmann::json::parse(r.text);
+  auto without = [](const Tensor& x) { return concat({slice(x, 0, 0, 1), slice(x, 0, 2, 10)}, 0); };
+  save_safetensors(in, {{"teacher", without(many_t)}, {"student", without(many_s)}});
+  r = run("sinkhorn --eps 0.1 --iters 20 --plan --json --in " + in);
+  CHECK(nlohmann::json::parse(r.text) == masked);
+  CHECK(masked[0]["plan"].size() == 121);
   // Distributions, not logits: a class without mass costs nothing but its share.
   save_safetensors(in, {{"teacher", Tensor::from({1, 0, 0.5, 0.5}, {2, 2}, Dtype::f64)},
                         {"student", Tensor::from({0.5, 0.5, 1, 0}, {2, 2}, Dtype::f64)}});

@@ -1,72 +1,24 @@
 // Runs of several seeds against each other: scores from stored segments, differences by hand, the
-// claims' outcomes, the lines that bad input gets.
+// models' order, the lines that bad input gets.
 #include "distill/compare.h"
 
 #include <sys/wait.h>
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <cstdlib>
+#include <numbers>
 
 #include "data/text.h"
 #include "distill/figures.h"
 #include "distill/report.h"
-#include "tests/data/temporary.h"
+#include "tests/distill/made_runs.h"
 
 namespace fs = std::filesystem;
 using namespace retort;
 using Catch::Contains;
-using Rows = std::vector<std::vector<double>>;
 
 namespace {
-
-Json stored(const std::string& name, const Rows& segments) {
-  return {{"score", measurement_of(name, segments).score()}, {"segments", segments}};
-}
-
-// The mean of `values` as a figure.
-Json stored(const std::string& name, const std::vector<double>& values) {
-  Rows segments;
-  for (double value : values) segments.push_back({value, 1});
-  return stored(name, segments);
-}
-
-Json results(const std::string& stage, unsigned seed, const std::vector<double>& values) {
-  return {{"recipe", "toy"},
-          {"seed", seed},
-          {"stage", stage},
-          {"method", stage},
-          {"split", "test"},
-          {"commit", "abc1234"},
-          {"machine", "a computer"},
-          {"minutes", 1.5},
-          {"recipe_fingerprint", "f1"},
-          {"metrics", {"rougeL"}},
-          {"rougeL", stored("rougeL", values)}};
-}
-
-struct Runs : Temporary {
-  // Writes RUN/STAGE/results.json and returns its path.
-  std::string write(const std::string& run, const Json& j) const {
-    std::string stage = run + "/" + j["stage"].get<std::string>();
-    fs::create_directories(folder + stage);
-    return file(stage + "/results.json", j.dump());
-  }
-  std::string operator()(const std::string& run) const { return folder + run; }
-};
-
-// A study whose models score the same in every resample, or, where `doubt` names one, 100 to either
-// side of its score.
-Study made(const std::string& recipe, const std::map<std::string, double>& scores,
-           const std::string& figure = "rougeL", const std::string& doubt = "") {
-  Study s;
-  s.recipe = recipe, s.metric = figure, s.seeds = {1}, s.minutes = {1};
-  for (const auto& [name, score] : scores) {
-    Resampled r{score, std::vector<double>(100, score)};
-    for (size_t b = 0; b < 100 && name == doubt; b++) r.scores[b] += b % 2 ? 100 : -100;
-    s.stages.push_back({name, name, {{figure, r}, {"coverage_risk", r}}});
-  }
-  return s;
-}
 
 struct Result {
   int status;
@@ -87,7 +39,7 @@ TEST_CASE("compare: scores made again from stored segments equal the stored ones
   Segments hypotheses{"the cat sat there", "a dog barked at Cats", "running in the house"},
       references{"the cat sat here", "cats barked at a dog", "running in the old house"};
   Json j = results("kl", 1, {1, 2, 3});
-  std::map<std::string, double> scores{{"rougeL", 2}};
+  std::map<std::string, double> scores{{"rougeL", 2}, {"length_ratio", 1}};
   for (const Metric& metric : metrics()) {
     if (metric.lines != Lines::text) continue;
     Measurement m = metric.measure(hypotheses, {references});
@@ -106,6 +58,19 @@ TEST_CASE("compare: scores made again from stored segments equal the stored ones
              Contains("kl/results.json: bleu.score is ") && Contains("its segments make"));
 }
 
+TEST_CASE("compare: examples that were left out are said beside those that were not") {
+  Runs runs;
+  Json j = results("kl", 1, {1, 2, 3});
+  j["left_out"] = {{"test", {{"source left out, over 9 tokens", 2}}}, {"train", {{"empty", 1}}}};
+  runs.write("a", j);
+  Study s = study({runs("a")})[0];
+  CHECK(s.missing == Segments{"2 source left out, over 9 tokens"});
+  CHECK_THAT(facts_of(s), Contains("3 examples of test (2 source left out, over 9 tokens); "));
+  j["left_out"] = 3;
+  CHECK_THAT(error_of([&] { read_results(runs.write("a", j)); }),
+             Contains("kl/results.json: left_out is missing or of the wrong kind"));
+}
+
 TEST_CASE("compare: a paired difference by hand") {
   Runs runs;  // kl is 2 better in every example under seed 1, 4 better under seed 7
   runs.write("b", results("kl", 7, {14, 24, 34}));
@@ -120,10 +85,12 @@ TEST_CASE("compare: a paired difference by hand") {
   CHECK(all[0].find("kl", "rougeL")->score == Approx((3 + 24) / 2.0));
   Comparison c = *all[0].compared("kl", "rkl", "rougeL");
   CHECK(c.difference == Approx(3));
-  CHECK(c.interval.low == Approx(2));
-  CHECK(c.interval.high == Approx(4));
-  CHECK(c.p == Approx(1 / 1001.0));
-  CHECK(report_of(all[0], 1000).find("| kl − rkl | +3.00 [2.00, 4.00] | 0.001 |") !=
+  // The examples' part is 0, the seeds' variance 2, of the mean 1, with one degree of freedom: a
+  // Cauchy distribution.
+  CHECK(c.interval.low == Approx(3 - 12.7062).epsilon(1e-5));
+  CHECK(c.interval.high == Approx(3 + 12.7062).epsilon(1e-5));
+  CHECK(c.p == Approx(1 - 2 * std::atan(3) / std::numbers::pi).epsilon(1e-5));
+  CHECK(report_of(all[0], 1000).find("| kl − rkl | +3.00 [-9.71, 15.71] | 0.205 |") !=
         std::string::npos);
   CHECK_FALSE(all[0].compared("kl", "js", "rougeL"));
 }
@@ -132,7 +99,7 @@ TEST_CASE("compare: classifiers, in their metric and without risks") {
   Runs runs;
   for (auto [stage, right] : {std::pair{"kl", "1"}, {"rkl", "0"}}) {
     Json j = results(stage, 1, {1});
-    j.erase("rougeL"), j["metrics"] = {"macro_f1", "accuracy"};
+    j.erase("rougeL"), j.erase("length_ratio"), j["metrics"] = {"macro_f1", "accuracy"};
     Segments given{"1", right, "0", right};
     for (const char* name : {"macro_f1", "accuracy"}) {
       Measurement m = find_metric(name).measure(given, {{"1", "1", "0", "1"}});
@@ -144,9 +111,8 @@ TEST_CASE("compare: classifiers, in their metric and without risks") {
   CHECK(s.columns == std::vector<std::string>{"macro_f1", "accuracy"});
   CHECK(s.compared("kl", "rkl", "accuracy")->difference == 0.5);
   std::string report = report_of(s, 1000);
-  CHECK_THAT(report, Contains("| pair | macro-F1 | p |") && Contains("| kl − rkl | +0.5"));
+  CHECK_THAT(report, Contains("| pair | macro-F1 | p |") && Contains("| rkl − kl | -0.5"));
   CHECK_THAT(report, !Contains("risk"));
-  CHECK(claims_of({s})[0].findings.at(0).verdict == Verdict::not_decided);  // of coverage risk
   // Of text that is written, accuracy is a number, of tokens, and no figure.
   Json j = results("kl", 1, {1, 2, 3});
   j["accuracy"] = 0.25;
@@ -172,58 +138,30 @@ TEST_CASE("compare: one seed is data/bootstrap's comparison") {
   CHECK(interval_of(*s.find("kl", "rougeL")).low == bootstrap(mean_of(a, ""), {500, 9}).low);
 }
 
-TEST_CASE("compare: each claim holds, does not hold, is not decided") {
-  // In figure order of merit: what f-DISTILL found.
-  const std::map<std::string, double> found{{"mle", 1}, {"seqkd", 2}, {"engine", 3}, {"rkl", 4},
-                                            {"kl", 5},  {"js", 6},    {"tvd", 7}};
-  std::map<std::string, double> opposite;
-  for (const auto& [name, score] : found) opposite[name] = -score;
-  auto verdict = [](const Study& s, size_t claim) { return claims_of({s}).at(claim).verdict(); };
-  for (size_t claim : {1, 2, 4}) {
-    INFO(claim);
-    CHECK(verdict(made("a", found), claim) == Verdict::holds);
-    CHECK(verdict(made("a", opposite), claim) == Verdict::does_not_hold);
-    CHECK(verdict(made("a", found, "rougeL", "kl"), claim) == Verdict::not_decided);
-    CHECK(verdict(made("a", found, "ter"), claim) == Verdict::does_not_hold);  // counts downwards
-    CHECK(verdict(made("a", opposite, "ter"), claim) == Verdict::holds);
-    std::map<std::string, double> without = found;
-    without.erase("kl");
-    CHECK(verdict(made("a", without), claim) == Verdict::not_decided);
-  }
-  CHECK(verdict(made("a", {{"kl", 1}, {"rkl", 2}}), 0) == Verdict::holds);
-  CHECK(verdict(made("a", {{"kl", 2}, {"rkl", 1}}), 0) == Verdict::does_not_hold);
-  CHECK(verdict(made("a", {{"kl", 1}, {"rkl", 2}}, "rougeL", "kl"), 0) == Verdict::not_decided);
-  CHECK(verdict(made("a", {{"kl", 1}}), 0) == Verdict::not_decided);
-  // One comparison is enough against a claim; each is listed.
-  Study s = made("a", {{"kl", 1}, {"rkl", 2}, {"js", 3}, {"tvd", 1.5}});
-  std::vector<Finding> findings = claims_of({s})[1].findings;
-  REQUIRE(findings.size() == 4);
-  CHECK(findings[2].verdict == Verdict::holds);          // tvd above kl
-  CHECK(findings[3].verdict == Verdict::does_not_hold);  // tvd above rkl
-  CHECK(findings[3].compared->difference == -0.5);
-  CHECK(verdict(s, 1) == Verdict::does_not_hold);
-}
-
-TEST_CASE("compare: the claim on TeacherDist is of recipes where it is low and where it is high") {
-  auto recipe = [](const std::string& name, double dist, double kl, double rkl) {
-    Study s = made(name, {{"kl", kl}, {"rkl", rkl}});
-    s.stages.push_back({"teacher", "teacher", {{"teacher_dist", {dist, {}}}}});
-    return s;
-  };
-  auto claim = [](const std::vector<Study>& studies) { return claims_of(studies).at(3); };
-  Study low = recipe("low", 10, 2, 1), middle = recipe("middle", 50, 2, 1),
-        high = recipe("high", 80, 1, 2);
-  CHECK(claim({high, middle, low}).verdict() == Verdict::holds);
-  CHECK(claim({high, middle, low}).findings.size() == 2);
-  CHECK_THAT(claim({high, middle, low}).note,
-             Contains("high 80.00, middle 50.00, low 10.00. Low is up to 40, high from 60"));
-  CHECK(claim({low, recipe("high", 80, 2, 1)}).verdict() == Verdict::does_not_hold);
-  CHECK(claim({recipe("low", 10, 1, 2), high}).verdict() == Verdict::does_not_hold);
-  CHECK(claim({recipe("low", 10, 1, 1), high}).verdict() == Verdict::not_decided);
-  CHECK(claim({middle, high}).verdict() == Verdict::not_decided);
-  CHECK_THAT(claim({middle, high}).note, Contains("None is low, so the claim cannot hold"));
-  CHECK_THAT(claim({middle, low}).note, Contains("None is high"));
-  CHECK(claim({high, made("none", {{"kl", 1}})}).findings.size() == 1);
+TEST_CASE("compare: models stand in the recipe's order, the first one's differences beside them") {
+  Runs runs;
+  const std::vector<std::string> names{"teacher", "base", "iters_5", "iters_20", "alpha"};
+  for (unsigned seed : {1, 2})
+    for (size_t place = 0; place < names.size(); place++) {
+      if (seed == 1 && names[place] == "iters_5") continue;
+      Json j = results(names[place], seed, {double(place), 2});
+      j["place"] = place, j["method"] = place ? "terms" : "teacher";
+      runs.write(std::to_string(seed), j);
+    }
+  runs.write("1", results("before", 1, {1, 2}));  // results that do not tell their place
+  runs.write("2", results("before", 2, {1, 2}));
+  Study s = study({runs("1"), runs("2")}).at(0);
+  std::vector<std::string> order;
+  for (const StageStudy& stage : s.stages) order.push_back(stage.name);
+  CHECK(order == std::vector<std::string>{"teacher", "base", "iters_20", "alpha", "before"});
+  CHECK(s.left_out == std::vector<std::string>{"iters_5: no results with seed 1"});
+  CHECK_THAT(report_of(s, 1000), Contains("| base | ") &&
+                                     Contains("\n| iters_20 − base | +1.00 [") &&
+                                     Contains("\n| alpha − base | +1.50 ["));
+  Json j = results("alpha", 1, {1});
+  j["place"] = "last";
+  CHECK_THAT(error_of([&] { read_results(runs.write("b", j)); }),
+             Contains("alpha/results.json: place is missing or of the wrong kind"));
 }
 
 TEST_CASE("compare: what some seed lacks is named and left out") {
@@ -246,7 +184,7 @@ TEST_CASE("compare: what some seed lacks is named and left out") {
                                                "unfinished: no results with seeds 1, 2, 3"});
   std::vector<std::string> names;
   for (const StageStudy& stage : s.stages) names.push_back(stage.name);
-  CHECK(names == std::vector<std::string>{"teacher", "kl", "z"});
+  CHECK(names == std::vector<std::string>{"kl", "teacher", "z"});
   CHECK(s.columns == std::vector<std::string>{"rougeL"});
   CHECK(report_of(s, 1000).find("- left out: tvd: no results with seeds 2, 3\n") !=
         std::string::npos);
@@ -359,6 +297,8 @@ TEST_CASE("compare: the program prints and writes the same bytes for the same ru
   r = retort_compare(runs, all("abcd") + "--json");
   Json j = Json::parse(r.text);
   CHECK(j["claims"].size() == 5);
+  CHECK(j["claims"][1]["paper"] == "f-DISTILL");
+  CHECK(j["claims"][1]["recipes"]["toy"] == "holds");
   CHECK(j["recipes"][1]["tests"][0]["first"] == "js");
   CHECK(j["recipes"][1]["tests"][0]["rougeL"]["difference"] == Approx(1));
   CHECK(j["claims"][1]["comparisons"][0]["verdict"] == "holds");

@@ -111,11 +111,12 @@ TEST_CASE("page: what is torn or not finite in metrics is counted and left out")
 
 TEST_CASE("page: figures, lengths and facts are those of results.json") {
   Run run;
-  run.stage("teacher"), run.stage("kl", {{"perplexity", 7.25}}), run.stage("js");
+  run.stage("teacher", {{"place", 0}}), run.stage("kl", {{"perplexity", 7.25}, {"place", 1}});
+  run.stage("js", {{"place", 2}});
   Json page = run.page();
   REQUIRE(page["runs"][0]["stages"].size() == 3);
   const Json& kl = page["runs"][0]["stages"][1];
-  CHECK(kl["stage"] == "kl");  // teacher, kl, js: the order of tables
+  CHECK(kl["stage"] == "kl");  // teacher, kl, js: their places
   CHECK(kl["state"] == "done");
   CHECK(kl["figures"]["rougeL"]["score"] ==
         measurement_of("rougeL", {{0.5, 1}, {0.25, 1}}).score());
@@ -143,7 +144,8 @@ TEST_CASE("page: what differs between runs and between students") {
   Run run;
   run.stage("kl"), run.stage("js");
   std::string toml =
-      "name = \"toy\"\n[train]\nsteps = {}\n[students.kl]\nmethod = \"kl\"\nx = 1\n"
+      "name = \"toy\"\norder = [\"kl\", \"js\"]\n[train]\nsteps = {}\n[students.kl]\nmethod = "
+      "\"kl\"\nx = 1\n"
       "[students.js]\nmethod = \"js\"\nx = 1\n";
   run.file("run/kl/recipe.toml", fmt::format(fmt::runtime(toml), 5));
   fs::create_directories(run.folder + "other/kl");

@@ -64,9 +64,12 @@ TEST_CASE("a whole experiment runs, and a second time has nothing to do") {
   CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 2);
   // Results beside weights that they are not of are made again.
   std::string mle = out + "/mle/", results = read_file(mle + "results.json");
+  CHECK(Json::parse(results)["examples"] == Json{{"test", 20}, {"train", 200}});
+  CHECK(Json::parse(results)["left_out"]["test"] == Json{{"past the limit of 20", 180}});
   Json j = Json::parse(results);
   CHECK(j["weights"] == checksum(mle + "model.safetensors"));
   CHECK(j["other_minutes"] >= 0);
+  CHECK(j["place"] == 2);  // after the teacher and js
   j["weights"] = "another's";
   std::ofstream(mle + "results.json") << j.dump();
   r = run("run " + toml);

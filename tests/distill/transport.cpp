@@ -94,8 +94,10 @@ TEST_CASE("a batch-wise transport loss is over all valid positions, softmax over
 TEST_CASE("tokens cost what their embeddings are apart") {
   Model teacher(small("encoder_decoder"), 2, Dtype::f64),
       student(small("encoder_decoder"), 3, Dtype::f64);
-  Tensor costs = embedding_distances(teacher.parameters()["tokens"].value, Dtype::f64);
-  Numbers c = costs.values(), e = teacher.parameters()["tokens"].value.values();
+  auto costs =
+      std::make_shared<ClassCosts>(ClassCosts::of_embeddings(teacher.parameters()["tokens"].value));
+  Numbers c = costs->matrix(Dtype::f64, Device::cpu).values(),
+          e = teacher.parameters()["tokens"].value.values();
   auto distance = [&](size_t i, size_t j) {
     double square = 0;
     for (size_t d = 0; d < 16; d++) square += std::pow(e[i * 16 + d] - e[j * 16 + d], 2);
@@ -112,6 +114,15 @@ TEST_CASE("tokens cost what their embeddings are apart") {
                     .loss;
   CHECK(loss_of(student, teacher, {moved}, {kPairs}, Layout::seq2seq) ==
         Approx(sum(rows).item() / rows.dim(0)).epsilon(1e-9));
+  // Of two terms each has its own: the likeliest tokens of each row, and all.
+  Term few = moved;
+  few.parameters = {"cost=matrix", "iters=5", "top=3"};
+  double alone = loss_of(student, teacher, {few}, {kPairs}, Layout::seq2seq);
+  CHECK(std::abs(alone - sum(rows).item() / rows.dim(0)) > 1e-6);
+  CHECK(loss_of(student, teacher, {term("kl"), few, moved}, {kPairs}, Layout::seq2seq) ==
+        Approx(loss_of(student, teacher, {term("kl")}, {kPairs}, Layout::seq2seq) + alone +
+               sum(rows).item() / rows.dim(0))
+            .epsilon(1e-9));
 }
 
 TEST_CASE("SinKD's objective: cross-entropy, annealed distillation and transport of one batch") {

@@ -70,6 +70,9 @@ void compare_all(Device device, int count, int n) {
     check("gather", [&](const Tensor& x, const Tensor&) {
       return gather(x, Tensor::from(ids, {count}, x.device()));
     });
+    check("columns", [&](const Tensor& x, const Tensor&) {
+      return n == 1 ? columns(x, {0}) : columns(x, {n - 1, n / 2});
+    });
     check("transposed", [](const Tensor& x, const Tensor& y) {
       return transpose(contiguous(transpose(x)) * contiguous(transpose(y)));
     });

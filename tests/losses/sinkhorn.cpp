@@ -153,6 +153,33 @@ TEST_CASE("solver: tolerance, eps scaling, warm start, gap") {
   CHECK(near == Approx(sinkhorn(cost, w, w, o).value.item()).epsilon(1e-4));
 }
 
+TEST_CASE("an implicit gradient that does not converge is an error, not a wrong gradient") {
+  // Two groups of points that are far from each other: at a small eps hardly anything passes, and
+  // what one side's potentials are against the other's moves by exp(-2 / eps) a sweep.
+  Numbers costs{0, 0.1, 2, 2.1, 0.2, 0, 2.2, 2, 2, 2.1, 0, 0.3, 2.3, 2, 0.1, 0};
+  Tensor w = Tensor::full({1, 4}, -std::log(4.0), Dtype::f64);
+  auto gradient = [&](double eps, TransportGradient mode) {
+    Tensor c = parameter(Tensor::from(costs, {4, 4}, Dtype::f64));
+    SinkhornOptions o;
+    o.eps = eps, o.iters = 200, o.gradient = mode;
+    backward(sinkhorn(c, w, w, o).value);
+    return grad(c).values();
+  };
+  CHECK(distance(gradient(1, TransportGradient::implicit),
+                 gradient(1, TransportGradient::unrolled)) < 1e-10);
+  CHECK_THROWS_WITH(gradient(0.2, TransportGradient::implicit),
+                    Catch::Contains("the implicit gradient has not converged in 20000 sweeps") &&
+                        Catch::Contains("use a larger eps, or gradient=unrolled"));
+  CHECK(norm(gradient(0.2, TransportGradient::unrolled)) > 0);
+  // Where the solver is far from its fixed point, rounding alone must not keep the sweeps going.
+  for (uint64_t seed = 1; seed < 9; seed++)
+    for (Dtype dtype : {Dtype::f64, Dtype::f32})
+      for (const char* name : {"sinkhorn:unit", "sinkhorn_debiased", "sinkhorn_unbalanced"}) {
+        Tensor t = random_tensor({5, 3}, seed), s = random_tensor({5, 3}, 50 + seed);
+        check_finite(compute(name, {"gradient=implicit", "eps=0.05"}, t, s, dtype));
+      }
+}
+
 TEST_CASE("a batch-wise loss of 256 x 32,000 needs 1.5 times its inputs and gradient at most") {
   const int B = 256, V = 32000;
   TransportInputs in;

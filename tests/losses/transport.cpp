@@ -269,18 +269,30 @@ TEST_CASE("transport: what is refused") {
   };
   fails("sinkhorn:unit", {"eps=0"}, "sinkhorn:unit: eps must be positive, got 0");
   fails("sinkhorn:published", {"eps=-1"}, "eps must be positive, got -1");
+  for (const char* start : {"eps_start=0.1", "eps_start=-1", "eps_start=inf"})
+    fails("sinkhorn:unit", {start},
+          "eps_start must be above eps, 0.1, to which it is halved, or 0");
+  fails("sinkhorn:unit", {"ground=l2"}, "ground: no \"l2\"; there are l1, squared_l2");
+  fails("sinkhorn:published", {"ground=l1"}, "no parameter \"ground=l1\"");
   fails("sinkhorn:unit", {"eps=nan"}, "eps must be positive");
   fails("sinkhorn:unit", {"iters=0"}, "iters must be at least 1, got 0");
   fails("sinkhorn:unit", {"iters=1.5"}, "\"1.5\" is not a whole number");
   fails("sinkhorn_unbalanced", {"rho=0"}, "rho must be positive, got 0");
   fails("sinkhorn:unit", {"rho=1"},
-        "no parameter \"rho=1\"; it takes, with their defaults, eps=0.1");
+        "no parameter \"rho=1\"; it takes, with their defaults, ground=l1 eps=0.1");
   fails("sinkhorn:unit", {"eps"}, "no parameter \"eps\"");
   fails("uld", {"eps=1"}, "it takes none");
   fails("sinkhorn_sample", {"cost=l3"}, "cost: no \"l3\"; there are zero_one, abs, matrix");
   fails("sinkhorn_sample", {"top=-1"}, "top must not be negative");
-  fails("sinkhorn_sample", {"cost=matrix", "top=2"}, "cost matrix: expected");
-  fails("sinkhorn_sample", {"cost=matrix"}, "cost matrix: expected a tensor (4, 4)");
+  fails("sinkhorn_sample", {"cost=matrix", "top=2"},
+        "cost=matrix: expected costs (4, 4), got none");
+  fails("sinkhorn_sample", {"cost=matrix"}, "cost=matrix: expected costs (4, 4), got none");
+  CHECK_THROWS_WITH(ClassCosts(random_tensor({4, 3}, 1)),
+                    Catch::Contains("cost matrix: expected a tensor (V, V), got (4, 3)"));
+  CHECK_THROWS_WITH(ClassCosts(Tensor::full({2, 2}, INFINITY)),
+                    Catch::Contains("cost of classes 0 and 0 is inf"));
+  CHECK_THROWS_WITH(ClassCosts(ClassCost::abs, 16385).matrix(Dtype::f32, Device::cpu),
+                    Catch::Contains("16384 are the most; take the likeliest of each row, top=16"));
   fails("sinkhorn:unit", {"gradient=envelope"}, "is not that of value sharp");
   fails("sinkhorn:published", {"gradient=envelope"}, "is not that of value sharp");
   fails("sinkhorn_debiased", {"value=sharp"}, "value must be regularised");
