@@ -1,5 +1,5 @@
 # Retort. `make help` lists what there is.
-#   make deps | all | test | demo | bench | cuda | simt | format | install | clean
+#   make deps | all | test | demo | browser-test | screenshots | bench | cuda | simt | format | install | clean
 # Every source under kernels engine losses models data distill becomes one library; build/retort is the program.
 # The sources with kernels are compiled once for each device: for the CPU in build; by nvcc in build/cuda; by g++ against
 # the shim of tests/simt, which runs them where there is no GPU, in build/simt. All others are the same for all.
@@ -14,17 +14,18 @@ MAKEFLAGS += -j$(shell nproc)
 
 CXXFLAGS += -std=c++20 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast
 CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
-LDLIBS   = -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash -lpugixml
+LDLIBS   = -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash -lpugixml -lcpp-httplib
 
 PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
-           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev libpugixml-dev python3 libboost-context-dev
+           libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev libpugixml-dev \
+           libcpp-httplib-dev libjs-chart.js python3 libboost-context-dev
 
 ROOMS = kernels engine losses models data distill
 ALL   = $(filter-out distill/main.cpp,$(wildcard $(ROOMS:%=%/*.cpp)))
 CUDA_ONLY  = $(filter %_cuda.cpp %_cudnn.cpp,$(ALL))
 KERNEL_SRC = $(shell grep -l 'kernels/launch.h\|engine/map.h\|__global__' $(ALL))
 HOST_SRC   = $(filter-out $(KERNEL_SRC) $(CUDA_ONLY) kernels/cpu_only.cpp,$(ALL))
-HOST_OBJ   = $(HOST_SRC:%.cpp=$(BUILD)/%.o)
+HOST_OBJ   = $(HOST_SRC:%.cpp=$(BUILD)/%.o) $(BUILD)/page/page.o
 OBJ   = $(HOST_OBJ) $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(CUDA_ONLY),$(KERNEL_SRC)) kernels/cpu_only.cpp)
 GPU_SRC    = $(sort $(KERNEL_SRC) $(CUDA_ONLY))
 LIB   = $(BUILD)/libretort.a
@@ -32,7 +33,7 @@ TESTS = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tests/cudnn/% tests/simt/%,$(
 BENCH = $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard bench/*.cpp))
 
 .SECONDARY:
-.PHONY: all deps test demo bench cuda simt simt-check check-adding check-cuda gpu-check format check-format install clean help
+.PHONY: all deps test demo browser-test screenshots bench cuda simt simt-check check-adding check-cuda gpu-check format check-format install clean help
 all: deps $(BUILD)/retort  ## build the program, build/retort
 
 help:  ## this list
@@ -60,6 +61,19 @@ $(BUILD)/%.o: %.cpp | deps
 $(LIB): $(OBJ)
 	@rm -f $@
 	@ar rcs $@ $^
+# The report's page lies in the program, with the chart library: the linker makes objects of files. A part's name there
+# is its file's: _binary_page_html_start.
+CHART ?= /usr/share/javascript/chart.js/chart.min.js
+CHART_LICENCE ?= /usr/share/doc/libjs-chart.js/copyright
+PAGE_SCRIPTS = elements charts results training models page
+PAGE_PARTS = page.html page.css page.js chart.js chart.licence
+$(BUILD)/page/page.o: $(wildcard distill/page/*) | deps
+	@mkdir -p $(@D)
+	cp distill/page/page.html distill/page/page.css $(@D)
+	cat $(PAGE_SCRIPTS:%=distill/page/%.js) > $(@D)/page.js
+	cp $(CHART) $(@D)/chart.js
+	cp $(CHART_LICENCE) $(@D)/chart.licence
+	cd $(@D) && $(LD) -r -z noexecstack -b binary $(PAGE_PARTS) -o page.o
 # Each device's program, tests and benchmarks: the common objects and those with its kernels.
 %/retort: $(BUILD)/distill/main.o
 	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
@@ -149,6 +163,13 @@ data/sets/l10n-en-ro: | deps
 	data/get l10n-en-ro
 demo: deps $(BUILD)/retort data/sets/l10n-en-ro  ## real data, a teacher, five students, the table: ten minutes
 	$(BUILD)/retort run recipes/demo.toml
+
+# In a browser, Debian's chromium.
+browser-test screenshots: PACKAGES += chromium chromium-driver python3-selenium fonts-dejavu-core
+browser-test: deps $(BUILD)/retort  ## the report in headless Chromium: charts, hover values, contrast, labels, requests
+	tests/browser/check $(BUILD)/retort
+screenshots: deps $(BUILD)/retort  ## docs/images: the reports of the demo (make demo) and of the en-ro comparison
+	tests/browser/screenshots $(BUILD)/retort docs/images
 
 bench: deps $(BUILD)/bench/run  ## speed of the training step against the machine's limit
 	$(BUILD)/bench/run --json $(BUILD)/bench/results.json

@@ -14,8 +14,11 @@
 #include "distill/commands.h"
 #include "distill/evaluate.h"
 #include "distill/figures.h"
+#include "distill/inspect.h"
+#include "distill/page.h"
 #include "distill/progress.h"
 #include "distill/trainer.h"
+#include "engine/memory.h"
 
 namespace fs = std::filesystem;
 
@@ -67,7 +70,10 @@ Json run_stage(Experiment& e, const Stage& stage, size_t place, bool overwrite) 
   if (stage.name != "teacher" && e.recipe().has_teacher)
     teacher = std::make_unique<Model>(e.load("teacher"));
   Generation g;
+  reset_peak_memory(e.device());
+  auto evaluation = std::chrono::steady_clock::now();
   Json j = evaluate_stage(e, stage.name, model, teacher ? teacher.get() : &model, &g);
+  std::chrono::duration<double> evaluated = std::chrono::steady_clock::now() - evaluation;
   std::chrono::duration<double> wall = std::chrono::steady_clock::now() - began;
   j["fingerprint"] = e.results_fingerprint(stage);
   j["recipe_fingerprint"] = e.recipe_fingerprint(stage);
@@ -77,6 +83,8 @@ Json run_stage(Experiment& e, const Stage& stage, size_t place, bool overwrite) 
   j["method"] = stage.name == "teacher" ? "teacher" : stage.method;
   j["tokens_per_second"] = s.tokens_per_second, j["updates"] = s.steps;
   j["minutes"] = s.minutes, j["other_minutes"] = wall.count() / 60 - s.minutes_now;
+  j["evaluation_minutes"] = evaluated.count() / 60;
+  j["peak_bytes"] = {{"training", s.peak_bytes}, {"evaluation", memory_stats(e.device()).peak}};
   if (!g.hypotheses.empty()) {
     std::string text;
     for (const std::string& h : g.hypotheses) text += h + "\n";
@@ -84,6 +92,29 @@ Json run_stage(Experiment& e, const Stage& stage, size_t place, bool overwrite) 
   }
   write_file_atomically(dir + "/results.json", lines_of(j));
   return j;
+}
+
+// Writes inspection.json of a stage that is done, unless there is one of its and the teacher's
+// weights.
+void inspect(Experiment& e, const Stage& stage) {
+  std::string dir = e.folder(stage.name), path = dir + "/inspection.json";
+  std::string own = weights_path(dir), theirs = weights_path(e.folder("teacher"));
+  bool compares = stage.name != "teacher" && e.recipe().has_teacher && fs::exists(theirs);
+  if (!fs::exists(own)) return;
+  Json made = {{"weights", checksum(own)}};
+  if (compares) made["teacher_weights"] = checksum(theirs);
+  Json j = fs::exists(path) ? Json::parse(read_file(path), nullptr, false) : Json();
+  bool same = j.is_object();
+  for (const auto& [key, hash] : made.items()) same = same && j.contains(key) && j[key] == hash;
+  if (same) return;
+  Model model = e.load(stage.name);
+  std::unique_ptr<Model> teacher;
+  if (compares) teacher = std::make_unique<Model>(e.load("teacher"));
+  std::vector<std::string> lines;
+  if (fs::exists(dir + "/hypotheses.txt")) lines = read_lines(dir + "/hypotheses.txt");
+  j = inspect_stage(e, stage, model, teacher.get(), lines);
+  j.update(made);
+  write_file_atomically(path, j.dump() + "\n");
 }
 
 // The stages that are not done: without results, with weights that these are not of, or without
@@ -168,12 +199,11 @@ std::string samples(Experiment& e, const std::vector<Json>& all, size_t count) {
           fmt::format("{}: {} lines, {} were written; remove results.json beside it and run again",
                       path, outputs.back().second.size(), pairs.size()));
   }
-  size_t step = std::max<size_t>(1, pairs.size() / count);
-  for (size_t k = 0; k < count && k * step < pairs.size(); k++) {
-    const Example& x = e.corpus(split).examples[size_t(pairs[k * step].id)];
+  for (size_t i : evenly(pairs.size(), count)) {
+    const Example& x = e.corpus(split).examples[size_t(pairs[i].id)];
     text += fmt::format("\n{:>10}  {}\n{:>10}  {}\n", "source", x.source, "reference", x.target);
     for (const auto& [stage, lines] : outputs)
-      text += fmt::format("{:>10}  {}\n", stage, lines[k * step]);
+      text += fmt::format("{:>10}  {}\n", stage, lines[i]);
   }
   return text;
 }
@@ -196,12 +226,15 @@ void run(const RecipeArguments& a, bool overwrite) {
     bool make = overwrite || todo.count(s.name);
     if (!make) fmt::print("{}: done already, in {}\n", s.name, e.folder(s.name));
     all.push_back(make ? run_stage(e, s, place, overwrite) : results_of(e, s));
+    inspect(e, s);
   }
   std::string text = table(all), examples = samples(e, all, 10);
   write_file_atomically(e.recipe().output + "/results.md", text + "\n```" + examples + "```\n");
+  write_file_atomically(e.recipe().output + "/report.html", html_of(page_of({e.recipe().output})));
   fmt::print(
-      "{}\n{}\nEverything is in {}: results.md, and for each model recipe.toml, manifest.json, "
-      "metrics.jsonl, checkpoint, weights, hypotheses.txt, results.json\n",
+      "{}\n{}\nEverything is in {}: report.html, results.md, and for each model recipe.toml, "
+      "manifest.json, metrics.jsonl, checkpoint, weights, hypotheses.txt, results.json, "
+      "inspection.json\n",
       examples, text, e.recipe().output);
 }
 

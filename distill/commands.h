@@ -14,6 +14,8 @@ void add_eval_command(CLI::App& app);
 void add_run_command(CLI::App& app);
 void add_score_command(CLI::App& app);
 void add_compare_command(CLI::App& app);
+void add_report_command(CLI::App& app);
+void add_watch_command(CLI::App& app);
 void add_loss_command(CLI::App& app);
 void add_gradcheck_command(CLI::App& app);
 void add_exact_command(CLI::App& app);

@@ -151,20 +151,24 @@ std::optional<Comparison> Study::compared(const std::string& first, const std::s
 }
 
 std::vector<Study> study(const std::vector<std::string>& folders, const Resampling& resampling) {
-  std::map<std::string, std::vector<RunResults>> recipes;
+  std::vector<RunResults> runs;
   for (const std::string& folder : folders) {
-    RunResults run = read_run(folder);
-    if (run.stages.empty()) {
-      fmt::print(stderr, "{}: no STAGE/results.json in it yet; left out\n", folder);
-      continue;
-    }
-    recipes[run.recipe].push_back(std::move(run));
+    runs.push_back(read_run(folder));
+    if (!runs.back().stages.empty()) continue;
+    fmt::print(stderr, "{}: no STAGE/results.json in it yet; left out\n", folder);
+    runs.pop_back();
   }
-  if (recipes.empty())
+  if (runs.empty())
     throw std::runtime_error(folders.at(0) +
                              ": no STAGE/results.json in it; `retort run` its recipe");
+  return study(runs, resampling);
+}
+
+std::vector<Study> study(const std::vector<RunResults>& runs, const Resampling& resampling) {
+  std::map<std::string, std::vector<RunResults>> recipes;
+  for (const RunResults& run : runs) recipes[run.recipe].push_back(run);
   std::vector<Study> studies;
-  for (auto& [recipe, runs] : recipes) studies.push_back(study_recipe(std::move(runs), resampling));
+  for (auto& [recipe, of] : recipes) studies.push_back(study_recipe(std::move(of), resampling));
   return studies;
 }
 

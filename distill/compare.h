@@ -32,7 +32,7 @@ struct Study {
   std::vector<std::string> commits, machines;  ///< different ones
   std::vector<StageStudy> stages;              ///< in the recipe's order
   std::vector<std::string> left_out;           ///< "kl: no coverage_risk with seed 2"
-  std::vector<std::string> missing;            ///< of the split: "3 source left out, over 128 tokens"
+  std::vector<std::string> missing;  ///< of the split: "3 source left out, over 128 tokens"
 
   /// The stage's figure, or null where it has none.
   const Resampled* find(const std::string& stage, const std::string& figure) const;
@@ -46,5 +46,7 @@ struct Study {
 /// another first metric, split, method, signature or number of examples.
 std::vector<Study> study(const std::vector<std::string>& folders,
                          const Resampling& resampling = {});
+/// The same of runs that are read already, each with a stage.
+std::vector<Study> study(const std::vector<RunResults>& runs, const Resampling& resampling = {});
 
 }  // namespace retort

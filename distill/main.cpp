@@ -61,6 +61,8 @@ int main(int argc, char** argv) {
   retort::add_run_command(app);
   retort::add_score_command(app);
   retort::add_compare_command(app);
+  retort::add_report_command(app);
+  retort::add_watch_command(app);
   retort::add_loss_command(app);
   retort::add_gradcheck_command(app);
   retort::add_exact_command(app);

@@ -86,7 +86,7 @@ StageResults read_results(const std::string& path) {
   return r;
 }
 
-RunResults read_run(const std::string& folder) {
+RunResults read_run(const std::string& folder, std::vector<std::string>* problems) {
   if (!fs::is_directory(folder))
     throw std::runtime_error(folder + ": no such folder; give the output of a `retort run`");
   RunResults run;
@@ -94,10 +94,16 @@ RunResults read_run(const std::string& folder) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (!entry.is_directory()) continue;
     std::string path = (entry.path() / "results.json").string();
-    if (fs::exists(path))
-      run.stages[entry.path().filename().string()] = read_results(path);
-    else
-      run.unfinished.push_back(entry.path().filename().string());
+    std::string name = entry.path().filename().string();
+    try {
+      if (fs::exists(path))
+        run.stages[name] = read_results(path);
+      else
+        run.unfinished.push_back(name);
+    } catch (const std::exception& e) {
+      if (!problems) throw;
+      problems->push_back(e.what()), run.unfinished.push_back(name);
+    }
   }
   if (run.stages.empty()) return run;
   const StageResults& first = run.stages.begin()->second;

@@ -36,7 +36,8 @@ struct RunResults {
 };
 
 /// Without stages where none has results. Throws std::runtime_error, as read_results, where the
-/// folder is missing or holds results of several recipes or seeds.
-RunResults read_run(const std::string& folder);
+/// folder is missing or holds results of several recipes or seeds. With `problems`, stages whose
+/// results cannot be read are unfinished, and why is said there.
+RunResults read_run(const std::string& folder, std::vector<std::string>* problems = nullptr);
 
 }  // namespace retort

@@ -20,11 +20,6 @@ Measurement empty(const char* figure, size_t examples) {
           ""};
 }
 
-std::vector<double> entropies(const Tensor& logits) {
-  Tensor lp = log_softmax(logits);
-  return scale(sum(mul(exp(lp), lp), 1), -1).values();
-}
-
 std::vector<std::vector<int>> draw(Experiment& e, const Model& writer,
                                    const std::vector<TokenPair>& pairs, uint32_t step) {
   DecodeOptions o;  // the model's own distribution, however the recipe decodes
@@ -51,6 +46,11 @@ Tensor row_logits(const Model& model, const Batch& b, Layout layout) {
   Pass pass;
   Tensor logits = model.forward(inputs_of(b, layout, model.device()), pass).logits;
   return reshape(logits, {logits.rows(), logits.cols()});
+}
+
+std::vector<double> entropies(const Tensor& logits) {
+  Tensor lp = log_softmax(logits);
+  return scale(sum(mul(exp(lp), lp), 1), -1).values();
 }
 
 GoldScore score_gold(Experiment& e, const Model& model, const std::string& split,

@@ -14,6 +14,9 @@ void each_batch(Experiment& experiment, const std::vector<TokenPair>& pairs,
 /// (N, V) logits of a batch.
 Tensor row_logits(const Model& model, const Batch& batch, Layout layout);
 
+/// Entropy in nats of softmax of each row of logits (N, V).
+std::vector<double> entropies(const Tensor& logits);
+
 /// On gold targets of a split, teacher-forced.
 struct GoldScore {
   double loss = 0;      ///< mean per token (natural log); regression: mean squared error

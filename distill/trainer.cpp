@@ -15,6 +15,7 @@
 #include "distill/scores.h"
 #include "distill/sequences.h"
 #include "engine/checkpoint.h"
+#include "engine/memory.h"
 #include "engine/safetensors.h"
 #include "kernels/graph.h"
 
@@ -40,7 +41,7 @@ BatchOptions batch_options(const Experiment& e, const TrainOptions& t) {
 struct Position {
   long step = 0;
   int epoch = 0, index = 0;
-  double tokens = 0, seconds = 0;
+  double tokens = 0, seconds = 0, peak_bytes = 0;
 };
 
 // A count that a checkpoint's metadata holds, from 0 to `most`.
@@ -107,6 +108,7 @@ long total_steps(Experiment& experiment, const Stage& stage) {
 
 TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start) {
   interrupted();  // from here on a signal is noticed, not deadly
+  reset_peak_memory(experiment.device());
   std::string dir = experiment.folder(stage.name), checkpoint = checkpoint_path(dir);
   fs::create_directories(dir);
   const std::vector<TokenPair>& pairs = experiment.pairs("train").pairs;
@@ -184,7 +186,9 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     std::string timing_path = dir + "/timing.json";  // figures only: a damaged one counts as none
     Json timing =
         fs::exists(timing_path) ? Json::parse(read_file(timing_path), nullptr, false) : Json();
-    for (auto [key, to] : {std::pair{"tokens", &at.tokens}, {"seconds", &at.seconds}})
+    for (auto [key, to] : {std::pair{"tokens", &at.tokens},
+                           {"seconds", &at.seconds},
+                           {"peak_bytes", &at.peak_bytes}})
       if (timing.is_object() && timing.contains(key) && timing[key].is_number())
         *to = timing[key].get<double>();
   } else {
@@ -197,6 +201,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
   double before = at.seconds;
   MetricsLog log(dir + "/metrics.jsonl", at.step);
   auto save = [&] {
+    at.peak_bytes = std::max(at.peak_bytes, double(memory_stats(model.device()).peak));
     save_checkpoint(checkpoint, parameters, *optimizer,
                     {{"step", std::to_string(at.step)},
                      {"kept", objective.kept()},
@@ -206,8 +211,8 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
                      {"config", model.config().to_json()},
                      {"tokenizer", experiment.tokenizer().hash()},
                      {"recipe", to_toml(recipe_table(experiment.recipe()))}});
-    write_file_atomically(dir + "/timing.json",
-                          Json{{"tokens", at.tokens}, {"seconds", at.seconds}}.dump() + "\n");
+    Json timing = {{"tokens", at.tokens}, {"seconds", at.seconds}, {"peak_bytes", at.peak_bytes}};
+    write_file_atomically(dir + "/timing.json", timing.dump() + "\n");
   };
 
   Graph graph(model.device());
@@ -274,8 +279,10 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
     if (r.sampled) line["sampled_tokens"] = r.sampled, line["sample_seconds"] = r.sample_seconds;
     if (t.valid_every && (at.step % t.valid_every == 0 || at.step == total) &&
         experiment.has("valid")) {
+      auto valid_began = Clock::now();
       GoldScore v = score_gold(experiment, model, "valid");
       line["valid_loss"] = v.loss, line["valid_accuracy"] = v.accuracy;
+      line["valid_seconds"] = seconds_since(valid_began);
       progress.finish();
       fmt::print("{} {}/{}  valid loss {:.4f}  accuracy {:.2f} %\n", stage.name, at.step, total,
                  v.loss, 100 * v.accuracy);
@@ -304,7 +311,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
                     {"tokenizer", experiment.tokenizer().hash()},
                     {"stage", stage.name}});
   return {at.step, at.seconds > 0 ? at.tokens / at.seconds : 0, at.seconds / 60,
-          (at.seconds - before) / 60};
+          (at.seconds - before) / 60, at.peak_bytes};
 }
 
 }  // namespace retort

@@ -9,6 +9,7 @@ struct TrainSummary {
   double tokens_per_second = 0;  ///< label tokens of the training text per second of training
   double minutes = 0;            ///< of training, all sessions of a resumed run together
   double minutes_now = 0;        ///< those of this session
+  double peak_bytes = 0;         ///< of tensors on the device, the most of all sessions
 };
 
 /// How a stage's training starts when its folder holds something already.

@@ -34,8 +34,16 @@ TEST_CASE("a whole experiment runs, and a second time has nothing to do") {
   INFO(r.text);
   REQUIRE(r.status == 0);
   CHECK(r.text.find("likelihood risk") != std::string::npos);
+  CHECK(fs::exists(folder() / "out/report.html"));
+  std::string inspection = (folder() / "out/js/inspection.json").string(),
+              inspected = read_file(inspection);
+  Json of_js = Json::parse(inspected);
+  CHECK(of_js["samples"].size() == 10);
+  CHECK(of_js["weights"] == checksum((folder() / "out/js/model.safetensors").string()));
+  fs::remove(inspection);
   r = run("run " + toml);
   CHECK(r.status == 0);
+  CHECK(read_file(inspection) == inspected);  // what a stage that is done lacks is made
   CHECK(r.text.find("js: done already") != std::string::npos);
   r = run("compare " + (folder() / "out").string());
   INFO(r.text);
