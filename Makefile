@@ -153,7 +153,7 @@ simt-check: deps $(BUILD)/simt/tests/run simt-test $(BUILD)/asan/tests/run $(BUI
 	  echo "SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/simt/tests/run "[cuda][small]" || exit 1; done
 	OMP_NUM_THREADS=1 SIMT_MULTIPROCESSORS=14 $(BUILD)/simt/tests/run "long rows agree with float64"
 	@export RETORT_MEMORY_CACHE=off OMP_NUM_THREADS=1 ASAN_OPTIONS=allocator_may_return_null=1 \
-	  TSAN_OPTIONS=allocator_may_return_null=1; for b in asan tsan; do for s in 0 $(SEEDS); do \
+	  TSAN_OPTIONS=allocator_may_return_null=1; for b in asan tsan; do for s in $(SEEDS); do \
 	  echo "$$b, SIMT_SEED=$$s"; SIMT_SEED=$$s $(BUILD)/$$b/tests/run "[cuda][small]" || exit 1; done; done
 
 check-adding: deps $(BUILD)/retort $(BUILD)/tests/run $(BUILD)/simt/tests/run  ## the diffs of docs/adding.md, applied, built and used
