@@ -70,7 +70,7 @@ const dark = () => window.matchMedia("(prefers-color-scheme: dark)").matches;
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const dashes = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
 const points = ["circle", "triangle", "rect", "rectRot", "star", "cross", "crossRot", "rectRounded"];
-const signs = ["●", "▲", "■", "◆", "✶", "＋", "✕", "▬"]; // the same in text
+const signs = ["●", "▲", "■", "◆", "✶", "+", "✕", "▬"]; // the same in text
 
 function modelNames() {
   const names = [];
