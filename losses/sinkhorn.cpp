@@ -2,8 +2,6 @@
 // on the costs (rows: f) and on their transpose (rows: g).
 #include "losses/sinkhorn.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -201,11 +199,9 @@ void solve_backward(const Problem& p, const Step& end, Adjoint& d, double size) 
     double before = std::exchange(left, largest(d.f, d.g));
     if (left <= small && left > 0.999 * before) return;
   }
-  ENSURE(
-      !(left > small),
-      fmt::format("sinkhorn: the implicit gradient has not converged in {} sweeps, {:.1e} of it is "
-                  "left; use a larger eps, or gradient=unrolled",
-                  kMostSweeps, left / size));
+  ENSURE(!(left > small), "sinkhorn: the implicit gradient has not converged in " +
+                              std::to_string(kMostSweeps) +
+                              " sweeps; use a larger eps, or gradient=unrolled");
 }
 
 Grads gradients(const Problem& p, const std::vector<Step>& steps, const Sums& r, const Sums& c,

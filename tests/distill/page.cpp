@@ -10,38 +10,22 @@
 #include "data/text.h"
 #include "distill/curves.h"
 #include "distill/figures.h"
-#include "tests/data/temporary.h"
+#include "tests/distill/made_runs.h"
 #include "tests/distill/program.h"
 
 namespace fs = std::filesystem;
 using namespace retort;
 using Catch::Contains;
-using Rows = std::vector<std::vector<double>>;
 
 namespace {
 
-Json stored(const std::string& name, const Rows& segments) {
-  return {{"score", measurement_of(name, segments).score()}, {"segments", segments}};
-}
-
 // A run's folder as files.
-struct Run : Temporary {
+struct Run : Runs {
   void stage(const std::string& stage, const Json& more = Json::object()) const {
-    Json j = {{"recipe", "toy"},
-              {"seed", 1},
-              {"stage", stage},
-              {"method", stage},
-              {"split", "test"},
-              {"commit", "abc1234"},
-              {"machine", "a computer"},
-              {"minutes", 1.5},
-              {"recipe_fingerprint", "f1"},
-              {"metrics", {"rougeL"}},
-              {"rougeL", stored("rougeL", {{0.5, 1}, {0.25, 1}})},
-              {"length_ratio", stored("length_ratio", {{3, 4}, {5, 4}})}};
+    Json j = results(stage, 1, {0.5, 0.25});
+    j["length_ratio"] = stored("length_ratio", Rows{{3, 4}, {5, 4}});
     j.update(more);
-    fs::create_directories(folder + "run/" + stage);
-    file("run/" + stage + "/results.json", j.dump());
+    write("run", j);
   }
   std::string path() const { return folder + "run"; }
   Json page() const { return page_of({path()}); }
