@@ -66,7 +66,7 @@ void evaluate(const Arguments& a) {
   }
   for (const auto& [key, value] : j.items())
     fmt::print("{:26} {}\n", key,
-               value.is_object()
+               value.is_object() && value.contains("score")
                    ? fmt::format("{:.{}f}", value["score"].get<double>(), find_figure(key).decimals)
                    : value.dump());
 }

@@ -114,6 +114,10 @@ TEST_CASE("all references of an entry count in evaluation, each is an example in
   INFO(r.text);
   REQUIRE(r.status == 0);
   CHECK(r.text.find("nrefs:var|") != std::string::npos);
+  r = run("eval " + command.substr(6) + " --model teacher");  // for people
+  INFO(r.text);
+  CHECK((r.status == 0 && r.text.find("\nperplexity ") != std::string::npos &&
+         r.text.find("\nexamples ") != std::string::npos));
   r = run("eval " + command.substr(6) + " --model teacher --json evaluate.metrics=ter");
   REQUIRE(r.status == 0);
   CHECK(r.text.find("\"ter\"") != std::string::npos);
