@@ -115,12 +115,11 @@ std::vector<GradCase> transport_cases(const std::string& name) {
   } else {
     // Unrolled: right after any number of iterations. scale=1: the gradient shall not be small.
     bool published = name == "sinkhorn:published", debiased = name == "sinkhorn_debiased";
+    std::vector<std::string> kinds{"value=sharp", "value=regularised"};
+    if (published) kinds = {"scale=1"};
+    if (debiased) kinds = {"value=regularised"};
     for (const char* iters : {"iters=1", "iters=2", "iters=5"})
-      for (const char* value : {"value=sharp", "value=regularised"})
-        if (published)
-          add({iters, "scale=1"});
-        else if (!debiased || std::string(value) == "value=regularised")
-          add({iters, value});
+      for (const std::string& kind : kinds) add({iters, kind});
     add({published ? "scale=1" : "iters=3"}, 1, 3);
     if (published) return c;
     add({"ground=squared_l2", "iters=3"});

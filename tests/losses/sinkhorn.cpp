@@ -34,6 +34,27 @@ TEST_CASE("unrolled, envelope and implicit gradients meet where the marginals ar
   }
 }
 
+TEST_CASE("the unrolled gradient is the derivative after every number of iterations") {
+  Tensor t = random_tensor({4, 3}, 2, 2);
+  GradOptions options;
+  options.step = 1e-5;
+  for (int iters = 1; iters <= 20; iters++)
+    for (const Parameters& p :
+         {Parameters{"value=sharp"}, Parameters{"value=regularised"}, Parameters{"scale=1"}}) {
+      Parameters all = p;
+      all.push_back("iters=" + std::to_string(iters));
+      bool published = p[0] == "scale=1";
+      Transport loss = parse_transport(published ? "sinkhorn:published" : "sinkhorn:unit", all);
+      GradResult r = check_gradients(
+          [&](const std::vector<Tensor>& x) {
+            return transport(loss, {t, x[0], {}, {}, {}, true}).loss;
+          },
+          {random_tensor({4, 3}, 1, 2)}, options);
+      INFO(p[0] << ", " << iters << " iterations: " << r.where);
+      CHECK(r.error < kGradLimit);
+    }
+}
+
 TEST_CASE("the order of the teacher's rows is nothing to a batch-wise loss") {
   Tensor t = random_tensor({8, 11}, 2, 2), s = random_tensor({8, 11}, 1, 2);
   Tensor turned = concat({slice(t, 0, 3, 5), slice(t, 0, 0, 3)}, 0);
