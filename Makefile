@@ -168,9 +168,10 @@ demo: deps $(BUILD)/retort data/sets/l10n-en-ro  ## real data, a teacher, five s
 
 # In a browser, Debian's chromium.
 browser-test screenshots: PACKAGES += chromium chromium-driver python3-selenium fonts-dejavu-core
-browser-test: deps $(BUILD)/retort  ## the report in headless Chromium: charts, hover values, contrast, labels, requests
+browser-test: deps $(BUILD)/retort  ## report and lab in headless Chromium: charts, hover values, contrast, labels, requests
 	tests/browser/check $(BUILD)/retort
-screenshots: deps $(BUILD)/retort  ## docs/images: the reports of the demo (make demo) and of the en-ro comparison
+	tests/browser/lab $(BUILD)/retort
+screenshots: deps $(BUILD)/retort  ## docs/images: the reports of the demo (make demo) and of the en-ro comparison, the lab
 	tests/browser/screenshots $(BUILD)/retort docs/images
 
 bench: deps $(BUILD)/bench/run  ## speed of the training step against the machine's limit

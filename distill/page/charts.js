@@ -151,7 +151,7 @@ const pointNames = {
 
 // Masses as a heat map of n x n cells, colours relative to `most`: names of rows and columns are { title, of: (i) => text }.
 function heatMap({ title, note, plan, most, rows, columns }) {
-  const n = plan.length;
+  const n = plan.length, name = (those, i) => `${those.title} ${i + 1} ${those.of(i)}`.trim();
   const ticks = ({ title, of }) => ({ min: -0.5, max: n - 0.5, grid: { display: false }, title: { display: true, text: title },
     afterBuildTicks: (a) => { a.ticks = plan.map((_, i) => ({ value: i })); }, ticks: { callback: (_, i) => of(i) || i + 1, autoSkip: true, font: { size: 10 } } });
   const figure = chart({
@@ -161,7 +161,7 @@ function heatMap({ title, note, plan, most, rows, columns }) {
       data: { datasets: [{ label: title, data: cellsOf(plan), pointStyle: "rect", pointBorderWidth: 0, pointHoverBorderWidth: 2,
         pointRadius: (c) => side(c.chart, n), pointHoverRadius: (c) => side(c.chart, n), backgroundColor: (c) => `rgba(${css("--strip")}, ${((c.raw?.p ?? 0) / most).toFixed(3)})` }] },
       options: { interaction: { mode: "nearest", intersect: false }, scales: { x: ticks(columns), y: { ...ticks(rows), reverse: true } },
-        plugins: { tooltip: { filter: (_, i) => i === 0, callbacks: { label: ({ raw }) => `${rows.title} ${raw.y + 1} ${rows.of(raw.y)} to ${columns.title} ${raw.x + 1} ${columns.of(raw.x)}: ${raw.p}`.replaceAll(/ +/g, " ") } } } },
+        plugins: { tooltip: { filter: (_, i) => i === 0, callbacks: { label: ({ raw }) => `${name(rows, raw.y)} to ${name(columns, raw.x)}: ${raw.p}` } } } },
     },
     data: { head: [`${rows.title} \\ ${columns.title}`, ...plan.map((_, i) => `${i + 1} ${columns.of(i)}`)], rows: heatRows(plan, rows) },
   });
