@@ -8,7 +8,7 @@ const calm = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches
 function slider({ key, label, names, play, show }) {
   const last = names.length - 1, fresh = page.choices[key] === undefined;
   const input = element("input", { type: "range", name: key, min: 0, max: last, step: 1 });
-  const said = element("output", {});
+  const said = element("span", { "aria-hidden": "true" }); // aria-valuetext says it
   const set = (i) => {
     page.choices[key] = input.value = i;
     input.setAttribute("aria-valuetext", names[i]);
@@ -200,7 +200,7 @@ function estimators(section) {
     dropCharts(place);
     const own = all.filter((e) => e.target === target), exact = own[0].exact;
     place.append(intervalChart({ title: `Estimators of ${target}: mean, and spread of one sequence's estimate`, x: "nats", digits: 4, mark: exact, of: "estimator", interval: "mean ± standard deviation",
-      note: `Point: mean; line: one standard deviation to each side; dashed: ${page.data.enumerated ? "the exact value" : "the estimate they are compared with"}, ${short(exact)}. What lies beside it is biased.`,
+      note: `Point: mean; line: one standard deviation to each side; dashed: ${short(exact)}, ${page.data.enumerated ? "the exact value; a mean beside it is biased" : "the estimate they are compared with"}.`,
       series: own.map((e, i) => ({ ...styleAt(i), label: e.name, score: e.mean, low: e.low, high: e.high })) }));
     drawCharts();
   }), table("All estimators, in nats; rows: the teacher's probabilities read for one sequence", ["estimator", "exact", "mean", "bias", "std", "rows"],
@@ -265,7 +265,7 @@ const labs = {
     boxes: () => [boxes("Divergences", "divergences", lossNames(), (n) => swatch(lossStyle(n)))],
   },
   exact: {
-    sections: [["Values", values], ["Gradients", gradients, "gradients, which need all sequences to be enumerated and not to be 0"], ["Estimators", estimators, "estimators, which --estimators N adds"]],
+    sections: [["Values", values], ["Gradients", gradients, "gradients, which need all sequences enumerated and a student that differs"], ["Estimators", estimators, "estimators, which --estimators N adds"]],
     boxes: () => [],
   },
   sinkhorn: {
