@@ -133,6 +133,13 @@ TEST_CASE("modes: frames are what fewer steps lead to; letters are the mass by t
   double a = 1 / (1 + std::exp(starts.values()[0])), none = a;  // Q(A) at the first letter
   for (size_t t = 1; t < 4; t++) none *= 1 / (1 + std::exp(starts.values()[t]));
   CHECK(path[0][0].letters[0] == Approx(none));
+  // Adam's first update is the rate against the gradient's sign, which for kl is Q(B) - P(B).
+  double after = 1;
+  for (size_t t = 0; t < 4; t++) {
+    double theta = starts.values()[t], b = 1 / (1 + std::exp(-theta));
+    after *= 1 / (1 + std::exp(theta - (b > 0.40 + 0.05 / 2 ? o.rate : -o.rate)));
+  }
+  CHECK(modes_path("kl", starts, o, {1})[0][0].mass[0] == Approx(after).epsilon(1e-6));
   CHECK_THROWS_WITH(modes_path("js", starts, o, {0, 41}), Contains("frames must rise from 0 to"));
   CHECK_THROWS_WITH(modes_path("js", starts, o, {5, 4}), Contains("frames must rise"));
 }
