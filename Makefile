@@ -61,16 +61,18 @@ $(BUILD)/%.o: %.cpp | deps
 $(LIB): $(OBJ)
 	@rm -f $@
 	@ar rcs $@ $^
-# The report's page lies in the program, with the chart library: the linker makes objects of files. A part's name there
-# is its file's: _binary_page_html_start.
+# The page of report and lab lies in the program, with the chart library: the linker makes objects of files. A part's
+# name there is its file's: _binary_page_html_start.
 CHART ?= /usr/share/javascript/chart.js/chart.min.js
 CHART_LICENCE ?= /usr/share/doc/libjs-chart.js/copyright
-PAGE_SCRIPTS = elements charts results training models page
-PAGE_PARTS = page.html page.css page.js chart.js chart.licence
+PAGE_SCRIPTS = elements charts page
+REPORT_SCRIPTS = runs results training models report
+PAGE_PARTS = page.html page.css page.js report.js lab.js chart.js chart.licence
 $(BUILD)/page/page.o: $(wildcard distill/page/*) | deps
 	@mkdir -p $(@D)
-	cp distill/page/page.html distill/page/page.css $(@D)
+	cp distill/page/page.html distill/page/page.css distill/page/lab.js $(@D)
 	cat $(PAGE_SCRIPTS:%=distill/page/%.js) > $(@D)/page.js
+	cat $(REPORT_SCRIPTS:%=distill/page/%.js) > $(@D)/report.js
 	cp $(CHART) $(@D)/chart.js
 	cp $(CHART_LICENCE) $(@D)/chart.licence
 	cd $(@D) && $(LD) -r -z noexecstack -b binary $(PAGE_PARTS) -o page.o
@@ -166,9 +168,10 @@ demo: deps $(BUILD)/retort data/sets/l10n-en-ro  ## real data, a teacher, five s
 
 # In a browser, Debian's chromium.
 browser-test screenshots: PACKAGES += chromium chromium-driver python3-selenium fonts-dejavu-core
-browser-test: deps $(BUILD)/retort  ## the report in headless Chromium: charts, hover values, contrast, labels, requests
+browser-test: deps $(BUILD)/retort  ## report and lab in headless Chromium: charts, hover values, contrast, labels, requests
 	tests/browser/check $(BUILD)/retort
-screenshots: deps $(BUILD)/retort  ## docs/images: the reports of the demo (make demo) and of the en-ro comparison
+	tests/browser/lab $(BUILD)/retort
+screenshots: deps $(BUILD)/retort  ## docs/images: the reports of the demo (make demo) and of the en-ro comparison, the lab
 	tests/browser/screenshots $(BUILD)/retort docs/images
 
 bench: deps $(BUILD)/bench/run  ## speed of the training step against the machine's limit

@@ -5,9 +5,9 @@
 #include <memory>
 
 #include "distill/commands.h"
+#include "distill/lab.h"
 #include "distill/oracle.h"
 #include "distill/progress.h"
-#include "distill/toml.h"
 
 namespace retort {
 namespace {
@@ -84,9 +84,22 @@ void print_estimators(const std::vector<Estimator>& estimators, const std::strin
 }
 
 struct Arguments : RecipeArguments, OracleOptions {
-  std::string in, student;
+  std::string in, student, page;
   bool json = false;
 };
+
+// The page of the divergences, with what they are of.
+void show(const Arguments& a, const std::string& facts, const Divergences& of, bool enumerated) {
+  Json page = {{"title", "Exact"}, {"facts", facts}, {"enumerated", enumerated}};
+  page["divergences"] = to_json(of);
+  page["estimators"] = page["divergences"].value("estimators", Json::array());
+  page["divergences"].erase("estimators");
+  for (Json& e : page["estimators"]) {
+    double mean = e["mean"], std = e["std"];
+    e["low"] = mean - std, e["high"] = mean + std;
+  }
+  write_page(a.page, "exact", page);
+}
 
 // One table of logits in a file.
 void of_tables(const Arguments& a) {
@@ -98,36 +111,46 @@ void of_tables(const Arguments& a) {
   } catch (const std::exception& e) {
     throw std::runtime_error(a.in + ": " + e.what());
   }
-  if (a.json) return fmt::print("{}\n", to_json(d).dump(2));
-  fmt::print("{} letters, length {}: {} prefixes, {} rows of the student\n", t.vocab, t.length,
-             t.prefixes(), t.student.dim(0));
-  print_exact(d.all);
-  if (a.estimators) print_estimators(d.estimators, fmt::format("  mean of {} drawn", a.estimators));
+  std::string facts = fmt::format("{} letters, length {}: {} prefixes, {} rows of the student",
+                                  t.vocab, t.length, t.prefixes(), t.student.dim(0));
+  if (a.json) {
+    fmt::print("{}\n", to_json(d).dump(2));
+  } else {
+    fmt::print("{}\n", facts);
+    print_exact(d.all);
+    if (a.estimators)
+      print_estimators(d.estimators, fmt::format("  mean of {} drawn", a.estimators));
+  }
+  show(a, facts, d, true);
 }
 
 // The teacher and a student of a recipe.
 void of_models(const Arguments& a) {
   Experiment experiment(load_recipe(a), Access::read);
   Oracle o = oracle(experiment, a.student, a);
+  double ended = 1, cut = 1;  // sequences that end within L tokens, and all others
+  for (int t = 1; t < o.length; t++) cut *= o.vocab - 1, ended += cut;
+  cut *= o.vocab - 1;
+  std::string count = o.enumerated ? "all " + thousands(ended + cut) + " sequences"
+                                   : thousands(a.samples) + " sequences drawn from each";
+  std::string facts =
+      fmt::format("{} tokens, at most {} in a sequence: {}{}", o.vocab, o.length, count,
+                  a.examples == 1 ? "" : fmt::format(", means over {} examples", a.examples));
   if (a.json) {
     Json j = to_json(o);
     j["sequences"] = {{"tokens", o.vocab},
                       {"length", o.length},
                       {"examples", a.examples},
                       {"drawn", o.enumerated ? 0 : a.samples}};
-    return fmt::print("{}\n", j.dump(2));
+    fmt::print("{}\n", j.dump(2));
+  } else {
+    fmt::print("{}\n", facts);
+    o.enumerated ? print_exact(o.all) : print_sampled(o.all);
+    if (!o.estimators.empty())
+      print_estimators(o.estimators,
+                       o.enumerated ? fmt::format("  mean of {} drawn", a.estimators) : "");
   }
-  double ended = 1, cut = 1;  // sequences that end within L tokens, and all others
-  for (int t = 1; t < o.length; t++) cut *= o.vocab - 1, ended += cut;
-  cut *= o.vocab - 1;
-  std::string count = o.enumerated ? "all " + thousands(ended + cut) + " sequences"
-                                   : thousands(a.samples) + " sequences drawn from each";
-  fmt::print("{} tokens, at most {} in a sequence: {}{}\n", o.vocab, o.length, count,
-             a.examples == 1 ? "" : fmt::format(", means over {} examples", a.examples));
-  o.enumerated ? print_exact(o.all) : print_sampled(o.all);
-  if (!o.estimators.empty())
-    print_estimators(o.estimators,
-                     o.enumerated ? fmt::format("  mean of {} drawn", a.estimators) : "");
+  show(a, facts, o, o.enumerated);
 }
 
 }  // namespace
@@ -162,11 +185,14 @@ void add_exact_command(CLI::App& app) {
       ->check(CLI::Range(1, 100'000'000));
   c->add_option("--seed", a->seed, "Of the draws")->capture_default_str();
   c->add_flag("--json", a->json, "One JSON object");
+  add_page_option(*c, a->page);
   c->footer(
-      "Example:  retort exact --in tests/references/exact.safetensors\n"
+      "Example:  retort exact --in tests/references/exact.safetensors --estimators 1000 -o "
+      "exact.html\n"
       "          retort exact recipes/demo.toml --student js --length 8");
   c->callback([a] {
     if (a->in.empty() && a->path.empty()) throw CLI::RequiredError("RECIPE or --in");
+    check_page(a->page);
     a->in.empty() ? of_models(*a) : of_tables(*a);
   });
 }

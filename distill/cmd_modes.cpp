@@ -5,8 +5,7 @@
 #include <memory>
 
 #include "distill/commands.h"
-#include "distill/modes.h"
-#include "distill/toml.h"
+#include "distill/lab.h"
 #include "engine/safetensors.h"
 #include "losses/divergence.h"
 
@@ -17,7 +16,7 @@ struct Arguments {
   ModesOptions options;
   std::vector<double> weights{0.55, 0.40};
   std::vector<std::string> losses{"kl", "rkl", "js", "tvd"};
-  std::string init;
+  std::string init, page;
   int starts = 20;
   uint64_t seed = 1;
   bool json = false;
@@ -42,26 +41,6 @@ Tensor load_starts(const std::string& path, int length) {
   return t;
 }
 
-// Means over the starts.
-ModesEnd mean(const std::vector<ModesEnd>& ends) {
-  ModesEnd m;
-  for (const ModesEnd& e : ends) {
-    m.mass[0] += e.mass[0], m.mass[1] += e.mass[1];
-    m.coverage_risk += e.coverage_risk, m.likelihood_risk += e.likelihood_risk;
-  }
-  double n = double(ends.size());
-  m.mass[0] /= n, m.mass[1] /= n, m.coverage_risk /= n, m.likelihood_risk /= n;
-  return m;
-}
-
-Json to_json(const ModesEnd& e) {
-  return {{"big_mode", e.mass[0]},
-          {"small_mode", e.mass[1]},
-          {"off_mode", e.off_mode()},
-          {"coverage_risk", e.coverage_risk},
-          {"likelihood_risk", e.likelihood_risk}};
-}
-
 void line(const std::string& name, const ModesEnd& e, const std::string& counts) {
   fmt::print("{:12} {:10.4f} {:10.3g} {:10.4f} {:10.4f} {:10.4f}{}\n", name, e.mass[0], e.mass[1],
              e.off_mode(), e.coverage_risk, e.likelihood_risk, counts);
@@ -70,11 +49,12 @@ void line(const std::string& name, const ModesEnd& e, const std::string& counts)
 void compare(Arguments& a) {
   ModesOptions& o = a.options;
   o.weights = {a.weights[0], a.weights[1]};
+  check_page(a.page);
   for (const std::string& loss : a.losses) parse_divergence(loss);
   ModesEnd teacher = modes_teacher(o);
   Tensor starts =
       a.init.empty() ? modes_starts(a.starts, o.length, a.seed) : load_starts(a.init, o.length);
-  Json out = {{"teacher", to_json(teacher)}};
+  Json out = {{"teacher", json_of(teacher)}};
   if (!a.json) {
     fmt::print("teacher {} A^{} + {} B^{} + {:.3g} uniform; means over {} starts, {} steps\n",
                o.weights[0], o.length, o.weights[1], o.length, 1 - o.weights[0] - o.weights[1],
@@ -83,16 +63,18 @@ void compare(Arguments& a) {
                "off-mode", "coverage", "likelihood", "starts on big/small/neither");
     line("teacher", teacher, "");
   }
+  std::vector<long> frames = a.page.empty() ? std::vector<long>{o.steps} : frames_of(o.steps);
+  std::vector<ModesPath> paths;
   for (const std::string& loss : a.losses) {
-    std::vector<ModesEnd> ends = modes(loss, starts, o);
-    std::array<int, 3> count{};
-    for (const ModesEnd& e : ends) count[size_t(e.outcome())]++;
-    out[loss] = to_json(mean(ends));
-    out[loss]["starts"] = {{"big", count[0]}, {"small", count[1]}, {"neither", count[2]}};
+    paths.push_back(modes_path(loss, starts, o, frames));
+    const std::vector<ModesEnd>& ends = paths.back().back();
+    std::array<int, 3> count = outcomes(ends);
+    out[loss] = json_of(ends);
     if (!a.json)
       line(loss, mean(ends), fmt::format("  {} / {} / {}", count[0], count[1], count[2]));
   }
   if (a.json) fmt::print("{}\n", out.dump(2));
+  if (!a.page.empty()) write_page(a.page, "modes", page_of_modes(o, a.losses, paths));
 }
 
 }  // namespace
@@ -121,7 +103,10 @@ void add_modes_command(CLI::App& app) {
       "--init", a->init,
       "safetensors: the starts themselves, F64 starts [N,L], logits of B at each position");
   c->add_flag("--json", a->json, "One JSON object");
-  c->footer("Example:  retort modes --init tests/references/exact.safetensors --json");
+  add_page_option(*c, a->page);
+  c->footer(
+      "Example:  retort modes --init tests/references/exact.safetensors --json\n"
+      "          retort modes -o modes.html");
   c->callback([a] { compare(*a); });
 }
 

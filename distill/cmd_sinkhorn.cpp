@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "distill/commands.h"
+#include "distill/lab.h"
 #include "distill/logits.h"
-#include "distill/toml.h"
 #include "losses/pairwise.h"
 #include "losses/transport.h"
 
@@ -16,7 +16,7 @@ namespace retort {
 namespace {
 
 struct Arguments {
-  std::string in, out, device = "cpu";
+  std::string in, out, page, device = "cpu";
   std::vector<double> eps{1, 0.1, 0.05, 0.01};
   std::vector<int> iters{5, 20, 100, 1000};
   double temperature = 2, warm = 0;
@@ -84,7 +84,38 @@ void print_plan(const Tensor& plan) {
   }
 }
 
+// Of each plan a page shows the first rows and columns: a screen has room for no more.
+constexpr int most_rows = 32;
+
+// The page of a sweep: the table's rows in its order, each with its plan.
+void show(const Arguments& a, const TransportInputs& in, const Json& rows,
+          const std::vector<Tensor>& plans) {
+  if (a.page.empty()) return;
+  int B = plans.at(0).cols(), n = std::min(B, most_rows);
+  Json page = {{"title", "Sinkhorn"}, {"rows", rows}, {"eps", a.eps}, {"iters", a.iters}};
+  page["facts"] = fmt::format("{} rows, {} classes, temperature {}; cost: L1 distances of rows", B,
+                              in.student.cols(), a.probabilities ? 1 : a.temperature);
+  page["batch"] = B;
+  double most = 0;
+  for (size_t r = 0; r < plans.size(); r++) {
+    std::vector<double> p = plans[r].values();
+    Json& row = page["rows"][r];
+    row["gap_size"] = std::abs(row["gap"].get<double>());
+    Json& plan = row["plan"] = Json::array();
+    for (int i = 0; i < n; i++) {
+      plan.push_back(Json::array());
+      for (int j = 0; j < n; j++) {
+        double mass = p[size_t(i * B + j)];
+        plan.back().push_back(rounded(mass)), most = std::max(most, mass);
+      }
+    }
+  }
+  page["most"] = rounded(most);
+  write_page(a.page, "sinkhorn", page);
+}
+
 void sweep(const Arguments& a) {
+  check_page(a.page);
   using Value = TransportValue;
   using Mode = TransportGradient;
   Device device = available_device(a.device);
@@ -103,6 +134,7 @@ void sweep(const Arguments& a) {
                "<P, C>", "regularised", "debiased", "rows off", "cols off", "gap", "envelope",
                "implicit");
   Tensor last, potential;
+  std::vector<Tensor> plans;
   std::string table =
       fmt::format("\nIterations until both marginals are within {}\n{:>7} {:>10} {:>10} {:>6}\n",
                   a.warm, "eps", "from 0", "warm start", "saved");
@@ -135,6 +167,7 @@ void sweep(const Arguments& a) {
       double debiased = transport(t, in).loss.item();
       SinkhornReport r = report(sharp.solved);
       last = plan(sharp.solved);
+      if (!a.page.empty()) plans.push_back(last);
       if (!a.json) {
         fmt::print("{:7} {:6} {:10.6f} {:11.6f} {:9.6f} {:9.1e} {:9.1e} {:9.1e} {:9.6f} {:9.6f}\n",
                    eps, iters, sharp.loss, whole.loss, debiased, r.row_error, r.column_error, r.gap,
@@ -159,6 +192,7 @@ void sweep(const Arguments& a) {
   if (a.warm > 0 && !a.json) fmt::print("{}", table);
   if (a.json) fmt::print("{}\n", rows.dump(2));
   if (!a.out.empty()) save_safetensors(a.out, {{"plan", reshape(last, {last.dim(1), -1})}});
+  show(a, in, rows, plans);
 }
 
 }  // namespace
@@ -188,6 +222,7 @@ void add_sinkhorn_command(CLI::App& app) {
   c->add_flag("--plan", a->plan, "Print each plan: students down, teachers across");
   c->add_option("--out", a->out, "safetensors: plan [N,N] of the last row of the table");
   c->add_flag("--json", a->json, "One JSON list");
+  add_page_option(*c, a->page);
   add_device_option(*c, a->device, "What computes")->capture_default_str();
   c->footer(
       "Columns: value <P, C> and with the entropic term; debiased; L1 errors of the marginals;\n"
@@ -195,7 +230,7 @@ void add_sinkhorn_command(CLI::App& app) {
       "regularised value, implicit of <P, C>. 1: the iterations have converged;\n"
       "nan: the implicit gradient has not.\n"
       "Example:  retort sinkhorn --in IN.safetensors --eps 1,0.1,0.01 --iters 20,200 --warm-start "
-      "1e-6");
+      "1e-6 -o sinkhorn.html");
   c->callback([a] { sweep(*a); });
 }
 

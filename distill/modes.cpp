@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "engine/optimizer.h"
@@ -56,8 +58,9 @@ double cross_entropy(const Tensor& log_p, const Tensor& log_q) {
 }
 
 ModesEnd end_of(const Tensor& log_p, const Tensor& log_q) {
-  std::vector<double> q = exp(log_q).values();
-  return {{q.front(), q.back()}, cross_entropy(log_p, log_q), cross_entropy(log_q, log_p)};
+  std::vector<double> q = exp(log_q).values(), letters(size_t(std::bit_width(q.size())), 0);
+  for (size_t s = 0; s < q.size(); s++) letters[size_t(std::popcount(s))] += q[s];
+  return {{q.front(), q.back()}, cross_entropy(log_p, log_q), cross_entropy(log_q, log_p), letters};
 }
 
 }  // namespace
@@ -76,8 +79,36 @@ ModesEnd modes_teacher(const ModesOptions& o) {
   return end_of(log_p, log_p);
 }
 
+ModesEnd mean(const std::vector<ModesEnd>& ends) {
+  ModesEnd m;
+  double n = double(ends.size());
+  for (const ModesEnd& e : ends) {
+    m.mass[0] += e.mass[0], m.mass[1] += e.mass[1];
+    m.coverage_risk += e.coverage_risk, m.likelihood_risk += e.likelihood_risk;
+    m.letters.resize(e.letters.size(), 0);
+    for (size_t k = 0; k < e.letters.size(); k++) m.letters[k] += e.letters[k] / n;
+  }
+  m.mass[0] /= n, m.mass[1] /= n, m.coverage_risk /= n, m.likelihood_risk /= n;
+  return m;
+}
+
+std::array<int, 3> outcomes(const std::vector<ModesEnd>& ends) {
+  std::array<int, 3> count{};
+  for (const ModesEnd& e : ends) count[size_t(e.outcome())]++;
+  return count;
+}
+
 std::vector<ModesEnd> modes(const std::string& name, const Tensor& starts, const ModesOptions& o) {
+  return modes_path(name, starts, o, {o.steps}).back();
+}
+
+std::vector<std::vector<ModesEnd>> modes_path(const std::string& name, const Tensor& starts,
+                                              const ModesOptions& o,
+                                              const std::vector<long>& frames) {
   check(o);
+  ENSURE(std::is_sorted(frames.begin(), frames.end()) && !frames.empty() && frames.front() >= 0 &&
+             frames.back() <= o.steps,
+         fmt::format("modes: frames must rise from 0 to the {} steps", o.steps));
   ENSURE(starts.rank() == 2 && starts.dim(1) == o.length && starts.dtype == Dtype::f64,
          fmt::format("modes: expected starts f64 (N, {}), got {} {}", o.length,
                      name_of(starts.dtype), text(starts.shape)));
@@ -92,16 +123,21 @@ std::vector<ModesEnd> modes(const std::string& name, const Tensor& starts, const
   auto adam = make_optimizer(options, parameters);
   Tensor log_p = teacher_log_probs(o), one = letters(o);
   Tensor teacher = contiguous(expand(log_p, {N, sequences(o)}));
-  for (long step = 0; step < o.steps; step++) {
-    parameters.zero_grads();
-    backward(sum(divergence(parse_divergence(name), teacher, student_log_probs(theta, one))));
-    adam->step(o.rate);
+  DivergenceName loss = parse_divergence(name);
+  std::vector<std::vector<ModesEnd>> path;
+  long step = 0;
+  for (long frame : frames) {
+    for (; step < frame; step++) {
+      parameters.zero_grads();
+      backward(sum(divergence(loss, teacher, student_log_probs(theta, one))));
+      adam->step(o.rate);
+    }
+    NoGrad quiet;
+    Tensor log_q = student_log_probs(theta, one);
+    path.emplace_back();
+    for (int n = 0; n < N; n++) path.back().push_back(end_of(log_p, slice(log_q, 0, n, 1)));
   }
-  NoGrad quiet;
-  Tensor log_q = student_log_probs(theta, one);
-  std::vector<ModesEnd> ends;
-  for (int n = 0; n < N; n++) ends.push_back(end_of(log_p, slice(log_q, 0, n, 1)));
-  return ends;
+  return path;
 }
 
 }  // namespace retort

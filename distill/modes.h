@@ -25,6 +25,7 @@ struct ModesEnd {
   std::array<double, 2> mass{};  ///< Q(A^L), Q(B^L)
   double coverage_risk = 0;      ///< -E_P log Q, large where Q misses a mode
   double likelihood_risk = 0;    ///< -E_Q log P, large where Q has mass off the modes
+  std::vector<double> letters;   ///< (L + 1): Q's mass on the sequences with 0 to L letters B
   double off_mode() const { return 1 - mass[0] - mass[1]; }
   /// 0 or 1: the mode with more than half of the mass; 2: neither.
   int outcome() const { return mass[0] > 0.5 ? 0 : mass[1] > 0.5 ? 1 : 2; }
@@ -36,9 +37,20 @@ Tensor modes_starts(int count, int length, uint64_t seed);
 /// The teacher's own numbers: its risks are its entropy.
 ModesEnd modes_teacher(const ModesOptions& options);
 
+/// Means over starts.
+ModesEnd mean(const std::vector<ModesEnd>& ends);
+/// How many starts ended on the big mode, on the small one, on neither.
+std::array<int, 3> outcomes(const std::vector<ModesEnd>& ends);
+
 /// Trains from each row of `starts` f64 (N, L) under the divergence of this name. Throws on options
 /// out of range, an unknown divergence, or a shape that does not fit.
 std::vector<ModesEnd> modes(const std::string& divergence, const Tensor& starts,
                             const ModesOptions& options = {});
+
+/// The same training, as it was after each of these numbers of updates, rising from 0 to
+/// options.steps: [frame][start].
+std::vector<std::vector<ModesEnd>> modes_path(const std::string& divergence, const Tensor& starts,
+                                              const ModesOptions& options,
+                                              const std::vector<long>& frames);
 
 }  // namespace retort

@@ -1,6 +1,6 @@
 // The report: one HTML page of one or several runs, made of the files in their folders alone.
 // page_of() gathers what is shown as one JSON document, html_of() puts it into a page that draws it
-// (distill/page/), with the chart library inside. docs/report.md.
+// (distill/page/), with the chart library inside; the lab's (distill/lab.h) too. docs/report.md.
 #pragma once
 #include <string>
 #include <vector>
@@ -25,9 +25,12 @@ struct PageCache {
 Json page_of(const std::vector<std::string>& folders, const Resampling& resampling = {},
              PageCache* cache = nullptr);
 
+/// What draws a page, beside what all have in common.
+enum class Page { report, lab };
+
 /// The page. What it shows cannot leave the data's place in it: "<" is escaped, as is all that is
 /// not ASCII.
-std::string html_of(const Json& page);
+std::string html_of(const Json& page, Page kind = Page::report);
 
 /// The JSON text that html_of() puts in.
 std::string script_safe(const Json& page);

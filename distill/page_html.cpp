@@ -8,6 +8,8 @@ extern "C" {
 extern const char _binary_page_html_start[], _binary_page_html_end[];
 extern const char _binary_page_css_start[], _binary_page_css_end[];
 extern const char _binary_page_js_start[], _binary_page_js_end[];
+extern const char _binary_report_js_start[], _binary_report_js_end[];
+extern const char _binary_lab_js_start[], _binary_lab_js_end[];
 extern const char _binary_chart_js_start[], _binary_chart_js_end[];
 extern const char _binary_chart_licence_start[], _binary_chart_licence_end[];
 }
@@ -32,14 +34,17 @@ std::string script_safe(const Json& page) {
   return out;
 }
 
-std::string html_of(const Json& page) {
+std::string html_of(const Json& page, Page kind) {
   std::string_view rest(_binary_page_html_start, _binary_page_html_end);
   const std::pair<std::string_view, std::string> parts[] = {
       {"{{style}}", {_binary_page_css_start, _binary_page_css_end}},
       {"{{licence}}", escaped({_binary_chart_licence_start, _binary_chart_licence_end})},
       {"{{page}}", script_safe(page)},
       {"{{chart}}", {_binary_chart_js_start, _binary_chart_js_end}},
-      {"{{script}}", {_binary_page_js_start, _binary_page_js_end}}};
+      {"{{script}}", {_binary_page_js_start, _binary_page_js_end}},
+      {"{{kind}}", kind == Page::report
+                       ? std::string(_binary_report_js_start, _binary_report_js_end)
+                       : std::string(_binary_lab_js_start, _binary_lab_js_end)}};
   std::string html;
   for (const auto& [mark, part] : parts) {  // in the order they stand
     size_t at = rest.find(mark);

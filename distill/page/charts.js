@@ -17,15 +17,23 @@ function chartDefaults() {
   d.interaction.intersect = false;
 }
 
-// A figure with a chart of `height` pixels and its table: { caption, head, rows }.
+// A figure with a chart of `height` pixels and its table: { caption, head, rows }. Its replace(values, rows) puts other
+// numbers into both: values are the datasets' data, as many as it has.
 function chart({ title, note, height = 320, aspect, config, data }) {
+  const numbers = (rows) => table(data.caption || title, data.head, rows);
   const canvas = element("canvas", { role: "img", "aria-label": `${title}. The numbers are in the table below.` });
   const box = element("div", { class: "canvas" }, canvas);
   box.style.height = aspect ? "auto" : `${height}px`;
   const figure = element("figure", {}, element("figcaption", {}, title), note ? element("p", { class: "quiet" }, note) : null, box,
-    details(`Table: ${title}`, table(data.caption || title, data.head, data.rows)));
+    details(`Table: ${title}`, numbers(data.rows)));
   if (aspect) config.options = { ...config.options, maintainAspectRatio: true, aspectRatio: aspect };
-  charts.push({ canvas, config });
+  const own = { canvas, config };
+  charts.push(own);
+  figure.replace = (values, rows) => {
+    values.forEach((v, i) => { config.data.datasets[i].data = v; });
+    figure.querySelector(".scroll").replaceWith(numbers(rows));
+    own.chart?.update("none");
+  };
   return figure;
 }
 
@@ -41,8 +49,11 @@ function dropCharts(within) {
 const axis = (text, more = {}) => ({ title: { display: true, text }, grid: { color: css("--line") }, ...more });
 const line = (s, data, more = {}) => ({
   label: s.label, data, showLine: true, borderColor: s.colour, backgroundColor: s.colour, borderDash: s.dash,
-  borderWidth: 2, pointStyle: s.point, pointRadius: 0, pointHoverRadius: 5, ...more,
+  borderWidth: 2, pointStyle: s.point, pointRadius: 0, pointHoverRadius: 5, clip: 8, ...more,
 });
+
+// A thin dashed line to read others against, without marks.
+const guide = (label, data) => ({ label, data, showLine: true, borderColor: css("--quiet"), borderWidth: 1, borderDash: [4, 4], pointRadius: 0, pointHoverRadius: 0 });
 
 // The mark of a long line's model at some of its points, of others' elsewhere, so that colour does not stand alone.
 function marked(c) {
@@ -50,8 +61,8 @@ function marked(c) {
   return n < 40 || (c.dataIndex + Math.floor((c.datasetIndex * every) / 3)) % every === 0 ? 4 : 0;
 }
 
-// Lines of numbers over numbers: series are { label, colour, dash, point, data: [{ x, y }] }.
-function lineChart({ title, note, x, y, series, height, extra = [], scales = {}, radius = marked }) {
+// Lines of numbers over numbers: series are { label, colour, dash, point, data: [{ x, y }] }, `of` says what each is of.
+function lineChart({ title, note, x, y, series, height, extra = [], scales = {}, radius = marked, of = "model", legend = false }) {
   return chart({
     title, note, height,
     config: {
@@ -60,41 +71,44 @@ function lineChart({ title, note, x, y, series, height, extra = [], scales = {},
       options: {
         interaction: { mode: "nearest", axis: "x", intersect: false },
         scales: { x: axis(x, scales.x), y: axis(y, scales.y) },
-        plugins: { tooltip: { callbacks: {
+        plugins: { legend: { display: legend, position: "bottom", labels: { usePointStyle: true } }, tooltip: { callbacks: {
           title: (items) => (items.length ? `${x} ${short(items[0].parsed.x)}` : ""),
           label: (item) => `${item.dataset.label}: ${item.raw.note ?? item.parsed.y}`,
         } } },
       },
     },
-    data: { head: ["model", x, y], rows: thin(series.flatMap((s) => s.data.filter((d) => d.y !== null).map((d) => [s.label, short(d.x), short(d.y)])), 400) },
+    data: { head: [of, x, y], rows: lineRows(series) },
   });
 }
+const lineRows = (series) => thin(series.flatMap((s) => s.data.filter((d) => d.y !== null).map((d) => [s.label, short(d.x), short(d.y)])), 400);
 // At most so many of a table's rows, evenly spread.
 function thin(rows, most) {
   const step = Math.ceil(rows.length / most);
   return rows.filter((_, i) => i % step === 0);
 }
 
-// A score with its interval for each model, one below the other.
-function intervalChart({ title, note, x, series, digits }) {
+// A score with its interval for each model, one below the other; `mark` is a value that all are compared with.
+function intervalChart({ title, note, x, series, digits, mark, of = "model", interval = "95 % interval" }) {
   const label = (i) => series[i]?.label ?? "";
   return chart({
     title, note, height: 70 + 30 * series.length,
     config: {
       type: "scatter",
       data: { datasets: series.map((s, i) => line(s, [{ x: s.low, y: i }, { x: s.score, y: i }, { x: s.high, y: i }].filter((d) => isNumber(d.x)),
-        { borderDash: [], pointRadius: (c) => (c.raw?.x === s.score ? 6 : 0), pointHoverRadius: 7 })) },
+        { borderDash: [], pointRadius: (c) => (c.raw?.x === s.score ? 6 : 0), pointHoverRadius: 7 })).concat(isNumber(mark) ? [guide("", [{ x: mark, y: -0.5 }, { x: mark, y: series.length - 0.5 }])] : []) },
       options: {
         interaction: { mode: "nearest", axis: "y", intersect: false },
         scales: { x: axis(x), y: { min: -0.5, max: series.length - 0.5, reverse: true, grid: { display: false },
           afterBuildTicks: (a) => { a.ticks = series.map((_, i) => ({ value: i })); }, ticks: { callback: label, autoSkip: false } } },
         plugins: { tooltip: {
-          filter: (item, i) => i === 0,
+          filter: (item, i) => i === 0 && item.datasetIndex < series.length,
           callbacks: { label: (item) => { const s = series[item.datasetIndex]; return `${s.label}: ${s.score}${isNumber(s.low) ? ` [${s.low}, ${s.high}]` : ""}`; } },
         } },
       },
     },
-    data: { head: ["model", x, "95 % interval"], rows: series.map((s) => [s.label, fixed(s.score, digits), `${fixed(s.low, digits)} to ${fixed(s.high, digits)}`]) },
+    data: series.some((s) => isNumber(s.low))
+      ? { head: [of, x, interval], rows: series.map((s) => [s.label, fixed(s.score, digits), `${fixed(s.low, digits)} to ${fixed(s.high, digits)}`]) }
+      : { head: [of, x], rows: series.map((s) => [s.label, fixed(s.score, digits)]) },
   });
 }
 
@@ -134,3 +148,30 @@ const pointNames = {
     c.ctx.restore();
   },
 };
+
+// Masses as a heat map of n x n cells, colours relative to `most`: names of rows and columns are { title, of: (i) => text }.
+function heatMap({ title, note, plan, most, rows, columns }) {
+  const n = plan.length, name = (those, i) => `${those.title} ${i + 1} ${those.of(i)}`.trim();
+  const ticks = ({ title, of }) => ({ min: -0.5, max: n - 0.5, grid: { display: false }, title: { display: true, text: title },
+    afterBuildTicks: (a) => { a.ticks = plan.map((_, i) => ({ value: i })); }, ticks: { callback: (_, i) => of(i) || i + 1, autoSkip: true, font: { size: 10 } } });
+  const figure = chart({
+    title, note, aspect: 1,
+    config: {
+      type: "scatter",
+      data: { datasets: [{ label: title, data: cellsOf(plan), pointStyle: "rect", pointBorderWidth: 0, pointHoverBorderWidth: 2,
+        pointRadius: (c) => side(c.chart, n), pointHoverRadius: (c) => side(c.chart, n), backgroundColor: (c) => `rgba(${css("--strip")}, ${((c.raw?.p ?? 0) / most).toFixed(3)})` }] },
+      options: { interaction: { mode: "nearest", intersect: false }, scales: { x: ticks(columns), y: { ...ticks(rows), reverse: true } },
+        plugins: { tooltip: { filter: (_, i) => i === 0, callbacks: { label: ({ raw }) => `${name(rows, raw.y)} to ${name(columns, raw.x)}: ${raw.p}` } } } },
+    },
+    data: { head: [`${rows.title} \\ ${columns.title}`, ...plan.map((_, i) => `${i + 1} ${columns.of(i)}`)], rows: heatRows(plan, rows) },
+  });
+  figure.style.maxWidth = "40rem";
+  return figure;
+}
+const cellsOf = (plan) => plan.flatMap((row, i) => row.map((p, j) => ({ x: j, y: i, p })));
+const heatRows = (plan, rows) => plan.map((row, i) => [`${i + 1} ${rows.of(i)}`, ...row.map(short)]);
+// The radius of a square point that fills a cell: Chart.js gives it a side of the radius' square root of two.
+function side(c, n) {
+  const a = c.chartArea;
+  return a ? Math.min(a.width, a.height) / n / Math.SQRT2 : 1;
+}

@@ -1,7 +1,8 @@
 "use strict";
 // Elements, numbers and tables. All text goes in as text, none as HTML.
 
-const page = { data: null, hidden: { models: new Set(), runs: new Set() }, choices: {} };
+// What is shown; of each kind of name those that are hidden; what was chosen, by key.
+const page = { data: null, hidden: {}, choices: {} };
 
 // element("p", { class: "quiet" }, "text", child...); null and undefined are left out.
 function element(tag, attributes = {}, ...children) {
@@ -26,9 +27,6 @@ function short(x) {
 }
 // A recipe's value as it would be written.
 const written = (x) => (x === null || x === undefined ? "–" : typeof x === "string" ? x : JSON.stringify(x));
-
-const figureOf = (name) => table_of(page.data.figures)[name] || { title: name, decimals: 3, lower_is_better: false };
-const titleOf = (name) => figureOf(name).title + (figureOf(name).lower_is_better ? " ↓" : "");
 
 // rows: lists of cells, a text, an element, or { text, class }; the first of each is its header.
 function table(caption, head, rows) {
@@ -59,7 +57,7 @@ function choice(key, label, options, draw) {
   return element("div", {}, element("label", {}, label + " ", select), place);
 }
 
-// ---- Whose: models by name, runs by label
+// ---- Styles: each name its colour, mark and dash
 
 // Okabe and Ito 2008, the most different first; on white the bright ones darker, for contrast.
 const okabeIto = {
@@ -72,27 +70,11 @@ const dashes = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
 const points = ["circle", "triangle", "rect", "rectRot", "star", "cross", "crossRot", "rectRounded"];
 const signs = ["●", "▲", "■", "◆", "✶", "+", "✕", "▬"]; // the same in text
 
-function modelNames() {
-  const names = [];
-  for (const run of page.data.runs) for (const s of run.stages) if (!names.includes(s.stage)) names.push(s.stage);
-  return names;
+// That of the i-th name.
+function styleAt(i, turn = 0) {
+  const colours = okabeIto[dark() ? "dark" : "light"], mark = i % (points.length - 1);
+  return { colour: colours[i % colours.length], point: points[mark], sign: signs[mark], dash: dashes[(turn + Math.floor(i / colours.length)) % dashes.length] };
 }
-function styleOf(model, run = 0) {
-  const students = modelNames().filter((n) => n !== "teacher" && n !== "predistilled");
-  const at = students.indexOf(model), colours = okabeIto[dark() ? "dark" : "light"];
-  const colour = model === "teacher" ? css("--text") : at < 0 ? css("--quiet") : colours[at % colours.length];
-  const mark = at < 0 ? points.length - 1 : at % (points.length - 1);
-  return { colour, point: points[mark], sign: signs[mark], dash: dashes[(run + Math.floor(Math.max(0, at) / colours.length)) % dashes.length] };
-}
-
-// Each stage that is not hidden: its run, label and style.
-function shownStages() {
-  const many = page.data.runs.length > 1;
-  return page.data.runs.flatMap((run, r) => run.stages.map((stage) => ({
-    stage, run, label: many ? `${stage.stage} · ${run.label}` : stage.stage, ...styleOf(stage.stage, r),
-  }))).filter((s) => !page.hidden.models.has(s.stage.stage) && !page.hidden.runs.has(s.run.label));
-}
-const shownModel = (name) => !page.hidden.models.has(name);
 
 // ---- What is said while the pointer is over, or the focus on, an element
 

@@ -14,7 +14,7 @@ function entropy(section) {
 function calibration(section) {
   const stages = shownStages().filter((s) => list(s.stage.calibration).length);
   if (!stages.length) return false;
-  const diagonal = { label: "calibrated", data: [{ x: 0, y: 0 }, { x: 1, y: 1 }], showLine: true, borderColor: css("--quiet"), borderWidth: 1, borderDash: [4, 4], pointRadius: 0, pointHoverRadius: 0 };
+  const diagonal = guide("calibrated", [{ x: 0, y: 0 }, { x: 1, y: 1 }]);
   section.append(lineChart({ title: "Calibration: how often the likeliest token is right", x: "mean probability of the likeliest token", y: "share right",
     note: "In bins of that probability; below the dashed diagonal a model is too sure.", radius: 4, extra: [diagonal],
     scales: { x: { min: 0, max: 1 }, y: { min: 0, max: 1 } },
@@ -94,31 +94,11 @@ function plan(section) {
   if (!stages.length) return false;
   section.append(choice("plan", "Student", stages.map((s) => [s.label, s.label]), (label, place) => {
     dropCharts(place);
-    const t = inspection(stages.find((s) => s.label === label)).transport, n = t.plan.length;
-    const cells = t.plan.flatMap((row, i) => row.map((p, j) => ({ x: j, y: i, p }))), most = Math.max(...cells.map((c) => c.p));
-    const name = (i) => shownPiece(list(t.rows)[i] ?? "");
-    const ticks = (text) => ({ min: -0.5, max: n - 0.5, grid: { display: false }, title: { display: true, text },
-      afterBuildTicks: (a) => { a.ticks = list(t.rows).map((_, i) => ({ value: i })); }, ticks: { callback: (_, i) => name(i), autoSkip: true, font: { size: 10 } } });
+    const t = inspection(stages.find((s) => s.label === label)).transport;
+    const most = Math.max(...t.plan.flat()), of = (i) => shownPiece(list(t.rows)[i] ?? "");
     place.append(element("p", {}, `${t.loss}, eps ${short(t.eps)}, temperature ${short(t.temperature)}: value ${short(t.value)} after ${short(t.iterations)} iterations; marginal errors (L1) ${short(t.row_error)} of rows, ${short(t.column_error)} of columns; duality gap ${short(t.gap)}.`));
-    const figure = chart({
-      title: `${label}: transport plan of ${n} positions`, aspect: 1,
-      note: `Rows: the student's distributions; columns: the teacher's; both named by the gold token there. The stronger the colour, the more mass; at most ${short(most)}.`,
-      config: {
-        type: "scatter",
-        data: { datasets: [{ label, data: cells, pointStyle: "rect", pointBorderWidth: 0, pointHoverBorderWidth: 2,
-          pointRadius: (c) => side(c.chart, n), pointHoverRadius: (c) => side(c.chart, n), backgroundColor: (c) => `rgba(${css("--strip")}, ${((c.raw?.p ?? 0) / most).toFixed(3)})` }] },
-        options: { interaction: { mode: "nearest", intersect: false }, scales: { x: ticks("teacher"), y: { ...ticks("student"), reverse: true } },
-          plugins: { tooltip: { filter: (_, i) => i === 0, callbacks: { label: (i) => `student ${name(i.raw.y)} (${i.raw.y + 1}) to teacher ${name(i.raw.x)} (${i.raw.x + 1}): ${i.raw.p}` } } } },
-      },
-      data: { head: ["student \\ teacher", ...t.rows.map((_, i) => `${i + 1} ${name(i)}`)], rows: t.plan.map((row, i) => [`${i + 1} ${name(i)}`, ...row.map(short)]) },
-    });
-    figure.style.maxWidth = "40rem";
-    place.append(figure);
+    place.append(heatMap({ title: `${label}: transport plan of ${t.plan.length} positions`, plan: t.plan, most, rows: { title: "student", of }, columns: { title: "teacher", of },
+      note: `Rows: the student's distributions; columns: the teacher's; both named by the gold token there. The stronger the colour, the more mass; at most ${short(most)}.` }));
     drawCharts();
   }));
-}
-// The radius of a square point that fills a cell: Chart.js gives it a side of the radius' square root of two.
-function side(c, n) {
-  const a = c.chartArea;
-  return a ? Math.min(a.width, a.height) / n / Math.SQRT2 : 1;
 }

@@ -12,16 +12,6 @@
 
 using namespace retort;
 
-namespace {
-
-std::array<int, 3> outcomes(const std::vector<ModesEnd>& ends) {
-  std::array<int, 3> count{};
-  for (const ModesEnd& e : ends) count[size_t(e.outcome())]++;
-  return count;
-}
-
-}  // namespace
-
 TEST_CASE("from stored starts each divergence ends where numpy's Adam does") {
   TensorFile file = load_safetensors("tests/references/exact.safetensors");
   Json all = Json::parse(file.metadata.at("modes"));

@@ -42,13 +42,6 @@ size_t count(const std::string& text, const std::string& part) {
   return n;
 }
 
-// The data that a page holds, read as a browser does: up to the end of its element.
-Json data_in(const std::string& html) {
-  std::string begin = "id=\"data\">";
-  size_t at = html.find(begin) + begin.size();
-  return Json::parse(html.substr(at, html.find("</script", at) - at));
-}
-
 }  // namespace
 
 TEST_CASE("page: curves are as they were while they are short") {

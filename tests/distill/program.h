@@ -9,6 +9,7 @@
 #include <string>
 
 #include "data/text.h"
+#include "distill/toml.h"
 
 namespace retort {
 
@@ -36,6 +37,13 @@ inline std::string write(const std::string& name, const std::string& text) {
   std::string path = (folder() / name).string();
   std::ofstream(path) << text;
   return path;
+}
+
+// The data that a page holds, read as a browser does: up to the end of its element.
+inline Json data_in(const std::string& html) {
+  std::string begin = "id=\"data\">";
+  size_t at = html.find(begin) + begin.size();
+  return Json::parse(html.substr(at, html.find("</script", at) - at));
 }
 
 // Sentences of a toy language: words map one to one, order is reversed.
