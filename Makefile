@@ -1,5 +1,5 @@
 # Retort. `make help` lists what there is.
-#   make deps | all | test | demo | browser-test | screenshots | bench | cuda | simt | format | install | clean
+#   make deps | all | test | demo | docs | browser-test | screenshots | bench | cuda | simt | format | install | clean
 # Every source under kernels engine losses models data distill becomes one library; build/retort is the program.
 # The sources with kernels are compiled once for each device: for the CPU in build; by nvcc in build/cuda; by g++ against
 # the shim of tests/simt, which runs them where there is no GPU, in build/simt. All others are the same for all.
@@ -33,7 +33,7 @@ TESTS = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tests/cudnn/% tests/simt/%,$(
 BENCH = $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard bench/*.cpp))
 
 .SECONDARY:
-.PHONY: all deps test demo browser-test screenshots bench cuda simt simt-check check-adding check-cuda gpu-check format check-format install clean help
+.PHONY: all deps test demo docs browser-test screenshots bench cuda simt simt-check check-adding check-cuda gpu-check format check-format install clean help
 all: deps $(BUILD)/retort  ## build the program, build/retort
 
 help:  ## this list
@@ -166,11 +166,18 @@ data/sets/l10n-en-ro: | deps
 demo: deps $(BUILD)/retort data/sets/l10n-en-ro  ## real data, a teacher, five students, the table: ten minutes
 	$(BUILD)/retort run recipes/demo.toml
 
+# The lessons and the reference pages; then the tool's own test.
+docs browser-test: PACKAGES += pandoc libjs-katex python3-matplotlib
+docs: deps $(BUILD)/retort $(BUILD)/simt/retort $(SIMT_BUILD)/tests $(SIMT_BUGS)  ## the book: lessons and reference as pages in build/docs, its snippets, plots and links checked
+	docs/book/book.py $(BUILD)/retort $(BUILD)/docs
+	tests/docs/check
+
 # In a browser, Debian's chromium.
 browser-test screenshots: PACKAGES += chromium chromium-driver python3-selenium fonts-dejavu-core
-browser-test: deps $(BUILD)/retort  ## report and lab in headless Chromium: charts, hover values, contrast, labels, requests
+browser-test: deps $(BUILD)/retort docs  ## report, lab and book in headless Chromium: charts, hover values, formulas, contrast, labels, requests
 	tests/browser/check $(BUILD)/retort
 	tests/browser/lab $(BUILD)/retort
+	tests/browser/book $(BUILD)/docs
 screenshots: deps $(BUILD)/retort  ## docs/images: the reports of the demo (make demo) and of the en-ro comparison, the lab
 	tests/browser/screenshots $(BUILD)/retort docs/images
 

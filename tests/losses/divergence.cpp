@@ -183,6 +183,20 @@ TEST_CASE("inequalities between divergences") {
   }
 }
 
+TEST_CASE("a token that the student has dropped pulls in KL alone") {
+  // p = (1/2, 1/2), q = (x, 1 - x): the gradient in the first token's logit, from its formula.
+  for (double x : {1e-2, 1e-5, 1e-8}) {
+    Tensor t = Tensor::zeros({1, 2}, Dtype::f64),
+           s = Tensor::from({std::log(x), std::log1p(-x)}, {1, 2}, Dtype::f64);
+    auto pull = [&](const char* name) { return compute(name, t, s, Dtype::f64).grad[0]; };
+    double odds = std::log(x) - std::log1p(-x), both = x * (1 - x);
+    CHECK(pull("kl") == Approx(x - 0.5));
+    CHECK(pull("rkl") == Approx(both * odds));
+    CHECK(pull("js") == Approx(0.5 * both * (odds - std::log((0.5 + x) / (1.5 - x)))));
+    CHECK(pull("tvd") == Approx(-both));
+  }
+}
+
 TEST_CASE("near-identical distributions give small positive losses in float32") {
   Tensor t = random_tensor({20, 1003}, 7).to(Dtype::f32);
   Tensor s = add(t, random_tensor({20, 1003}, 8, 1e-4).to(Dtype::f32));
