@@ -21,6 +21,23 @@ namespace fs = std::filesystem;
 namespace retort {
 namespace {
 
+// NAME of data/sets/NAME/...; "" of other paths.
+std::string set_of(const std::string& path) {
+  const std::string sets = "data/sets/";
+  size_t begin = path.find(sets), end = path.find('/', begin + sets.size());
+  if (begin == std::string::npos || end == std::string::npos) return "";
+  return path.substr(begin + sets.size(), end - begin - sets.size());
+}
+
+std::string counts(const std::map<std::string, size_t>& dropped) {
+  std::string s;
+  for (const auto& [why, n] : dropped)
+    if (n) s += fmt::format("{}{} {}", s.empty() ? "; left out: " : ", ", n, why);
+  return s;
+}
+
+}  // namespace
+
 ReadOptions read_options(const DataOptions& d, const std::string& split) {
   ReadOptions r;
   r.format = d.format;
@@ -42,23 +59,6 @@ ReadOptions read_options(const DataOptions& d, const std::string& split) {
                                : d.test_limit;
   return r;
 }
-
-// NAME of data/sets/NAME/...; "" of other paths.
-std::string set_of(const std::string& path) {
-  const std::string sets = "data/sets/";
-  size_t begin = path.find(sets), end = path.find('/', begin + sets.size());
-  if (begin == std::string::npos || end == std::string::npos) return "";
-  return path.substr(begin + sets.size(), end - begin - sets.size());
-}
-
-std::string counts(const std::map<std::string, size_t>& dropped) {
-  std::string s;
-  for (const auto& [why, n] : dropped)
-    if (n) s += fmt::format("{}{} {}", s.empty() ? "; left out: " : ", ", n, why);
-  return s;
-}
-
-}  // namespace
 
 std::string checkpoint_path(const std::string& folder) {
   return folder + "/checkpoint.safetensors";
@@ -259,7 +259,8 @@ Model Experiment::load(const std::string& name) {
 // All but weights.
 Json Experiment::made_by(const Stage& stage) {
   Json t = stage_table(stage);
-  for (const char* key : {"log_every", "save_every", "valid_every", "graph"}) t["train"].erase(key);
+  for (const char* key : {"log_every", "save_every", "valid_every", "graph", "tensorboard"})
+    t["train"].erase(key);
   t["data"] = training_data_table(recipe_.data);
   t["seed"] = recipe_.seed;
   t["terms"] = terms_table(stage.terms);  // a method's name may come to stand for others
