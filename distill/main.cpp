@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <new>
 
-#include "build_commit.h"
 #include "distill/commands.h"
 #include "distill/progress.h"
 #include "distill/recipe.h"
@@ -47,27 +46,8 @@ int main(int argc, char** argv) {
   open_standard_streams();
   std::signal(SIGPIPE, SIG_DFL);
   std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is an error to report, not a death
-  CLI::App app(
-      "Retort distils teacher transformers into students and shows what each divergence does.\n"
-      "First steps:  data/get l10n-en-ro && retort run recipes/demo.toml");
-  app.name("retort");
-  app.set_version_flag("--version",
-                       std::string("retort ") + RETORT_VERSION + " (" + RETORT_COMMIT + ")");
-  app.require_subcommand(1);
-  retort::add_train_command(app);
-  retort::add_distill_command(app);
-  retort::add_generate_command(app);
-  retort::add_eval_command(app);
-  retort::add_run_command(app);
-  retort::add_score_command(app);
-  retort::add_compare_command(app);
-  retort::add_report_command(app);
-  retort::add_watch_command(app);
-  retort::add_loss_command(app);
-  retort::add_gradcheck_command(app);
-  retort::add_exact_command(app);
-  retort::add_modes_command(app);
-  retort::add_sinkhorn_command(app);
+  CLI::App app;
+  retort::add_commands(app);
   if (is_unknown_command(app, argc, argv)) return 2;
   try {
     app.parse(argc, argv);
