@@ -79,7 +79,7 @@ $(BUILD)/page/page.o: $(wildcard distill/page/*) | deps
 	cp $(CHART_LICENCE) $(@D)/chart.licence
 	cd $(@D) && $(LD) -r -z noexecstack -b binary $(PAGE_PARTS) -o page.o
 # TensorBoard's messages, which protoc makes a class each of.
-$(BUILD)/distill/tensorboard.pb.cc: distill/tensorboard.proto | deps
+$(BUILD)/distill/tensorboard.pb.cc $(BUILD)/distill/tensorboard.pb.h &: distill/tensorboard.proto | deps
 	@mkdir -p $(@D)
 	protoc --cpp_out=$(BUILD) $<
 $(BUILD)/distill/tensorboard.pb.o: $(BUILD)/distill/tensorboard.pb.cc

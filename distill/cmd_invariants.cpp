@@ -1,6 +1,7 @@
 // retort invariants: what the mathematics promises of every loss, and how far off each is.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "distill/commands.h"
@@ -23,11 +24,18 @@ int check(const Arguments& a) {
   Dtype dtype = a.dtype == "f64" ? Dtype::f64 : Dtype::f32;
   size_t checked = 0, failed = 0;
   Json rows = Json::array();
+  std::vector<Invariant> all = invariants();
   std::vector<std::string> names;
+  for (const Invariant& i : all)
+    if (std::string name = i.loss.substr(0, i.loss.find(':'));
+        std::find(names.begin(), names.end(), name) == names.end())
+      names.push_back(name);
+  if (std::none_of(all.begin(), all.end(),
+                   [&](const Invariant& i) { return asked(a.only, i.loss); }))
+    throw std::runtime_error("--only: " + no_such(a.only, names));
   if (!a.json)
     fmt::print("{:26} {:44} {:>8} {:>9}  {}\n", "loss", "invariant", "error", "tolerance", "");
-  for (const Invariant& i : invariants()) {
-    names.push_back(i.loss.substr(0, i.loss.find(':')));
+  for (const Invariant& i : all) {
     if (!asked(a.only, i.loss)) continue;
     double error = i.error(dtype), tolerance = i.tolerance(dtype);
     bool passed = error <= tolerance;
@@ -41,7 +49,6 @@ int check(const Arguments& a) {
       fmt::print("{:26} {:44} {:8.1e} {:9.0e}  {}\n", i.loss, i.property, error, tolerance,
                  passed ? "pass" : "FAILED");
   }
-  if (!checked) throw std::runtime_error("--only: " + no_such(a.only, names));
   if (a.json)
     fmt::print("{}\n", Json{{"dtype", a.dtype}, {"passed", !failed}, {"rows", rows}}.dump(2));
   else

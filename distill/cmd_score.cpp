@@ -7,6 +7,7 @@
 #include "data/bootstrap.h"
 #include "data/metrics.h"
 #include "data/text.h"
+#include "distill/checks.h"
 #include "distill/commands.h"
 #include "distill/toml.h"
 
@@ -50,7 +51,7 @@ void print(const std::string& name, const Json& j, int decimals) {
 void score(const Arguments& a) {
   std::vector<const Metric*> chosen;
   for (const std::string& name : a.metrics) {
-    chosen.push_back(&find_metric(name));
+    chosen.push_back(&known_metric(name));
     if (chosen.back()->needs_references && a.references.empty())
       throw std::runtime_error(
           fmt::format("score: {} needs references: add --ref FILE, one segment a line", name));

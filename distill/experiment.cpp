@@ -15,6 +15,7 @@
 #include "data/text.h"
 #include "distill/hidden.h"
 #include "engine/safetensors.h"
+#include "engine/suggest.h"
 
 namespace fs = std::filesystem;
 
@@ -182,12 +183,14 @@ const std::vector<std::string>& Experiment::labels() {
 
 const Stage& Experiment::stage(const std::string& name) const {
   if (name == "teacher" && recipe_.has_teacher) return recipe_.teacher;
-  std::string names = recipe_.has_teacher ? "teacher" : "";
+  std::vector<std::string> names;
+  if (recipe_.has_teacher) names.push_back("teacher");
   for (const Stage& s : recipe_.students) {
     if (s.name == name) return s;
-    names += (names.empty() ? "" : ", ") + s.name;
+    names.push_back(s.name);
   }
-  throw std::runtime_error("no model \"" + name + "\" in this recipe; there are: " + names);
+  throw std::runtime_error("no model \"" + name + "\" in this recipe; there are: " + join(names) +
+                           did_you_mean(name, names));
 }
 
 ModelConfig Experiment::resolve(ModelConfig c) {

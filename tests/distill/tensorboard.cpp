@@ -62,8 +62,10 @@ void check_same(const std::string& events_file, const std::string& metrics) {
     size_t numbers = line.size() - 1;  // without the step
     if (line.contains("transport")) numbers += line["transport"].size() - 1;
     CHECK(size_t(e.summary().value_size()) == numbers);
-    for (const tensorboard::Value& value : e.summary().value())
+    for (const tensorboard::Value& value : e.summary().value()) {
+      CHECK(value.has_simple_value());  // 0 too
       CHECK(value.simple_value() == line.at(Json::json_pointer("/" + value.tag())).get<float>());
+    }
   }
 }
 
@@ -76,6 +78,7 @@ TEST_CASE("an event file is metrics.jsonl over again, after a kill too") {
               file = events_path(folder().string());
   auto line = [](long step) {
     return Json{{"step", step},
+                {"epoch", 0},
                 {"loss", 1.0 / double(step)},
                 {"seconds", 0.25},
                 {"transport", {{"gap", 1e-3}, {"iterations", 20}}}};
