@@ -15,8 +15,8 @@ MAKEFLAGS += -j$(shell nproc)
 CXXFLAGS += -std=c++20 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast
 CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
 # protobuf first and in the program itself, its symbols for nobody else (distill/tensorboard.map).
-LDLIBS   = -Wl,-Bstatic -lprotobuf-lite -Wl,-Bdynamic,--version-script=distill/tensorboard.map
-LDLIBS  += -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash -lpugixml -lcpp-httplib
+PROTOBUF = -Wl,-Bstatic -lprotobuf-lite -Wl,-Bdynamic,--version-script=distill/tensorboard.map
+LDLIBS   = -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash -lpugixml -lcpp-httplib
 
 PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
            libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev libpugixml-dev \
@@ -87,13 +87,13 @@ $(BUILD)/distill/tensorboard.pb.o: $(BUILD)/distill/tensorboard.pb.cc
 $(BUILD)/distill/tensorboard.o $(BUILD)/tests/distill/tensorboard.o: | $(BUILD)/distill/tensorboard.pb.cc
 # Each device's program, tests and benchmarks: the common objects and those with its kernels.
 %/retort: $(BUILD)/distill/main.o
-	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(PROTOBUF) $(LDLIBS) -o $@
 %/tests/run: $(TESTS)
 	@mkdir -p $(@D)
-	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(PROTOBUF) $(LDLIBS) -o $@
 %/bench/run: $(BENCH)
 	@mkdir -p $(@D)
-	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(PROTOBUF) $(LDLIBS) -o $@
 PROGRAMS = retort tests/run bench/run
 $(PROGRAMS:%=$(BUILD)/%): $(LIB)
 

@@ -72,12 +72,17 @@ void print(const Contents& c) {
     bool table = value.is_array() && !value.empty() && value[0].is_object(),
          nested = value.is_object() && !value.empty() && value.front().is_object();
     fmt::print("\n{}\n", key);
-    if (table) print_table(value);
-    for (const auto& [name, part] : value.items()) {
-      if (table) break;
-      if (nested)
-        fmt::print("  {} {}\n", padded(name, 17), part.dump());
-      else
+    if (table) {
+      print_table(value);
+    } else if (nested) {
+      Contents rows;
+      for (const auto& [name, part] : value.items()) {
+        rows.push_back({{"", name}});
+        rows.back().update(part);
+      }
+      print_table(rows);
+    } else {
+      for (const auto& [name, part] : value.items())
         fmt::print("  {} {}\n", value.is_object() ? padded(name, 17) : "-", cell(part));
     }
   }

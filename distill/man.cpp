@@ -65,7 +65,7 @@ std::string usage(const Command& c) {
 std::string man_page(const std::vector<Command>& commands) {
   const Command& program = commands[0];
   std::string about = program.description.substr(0, program.description.find('\n'));
-  std::string text = "'\\\" Made by `retort man`.\n";
+  std::string text = ".\\\" Made by `retort man`.\n";
   text += fmt::format(".TH RETORT 1 \"{}\" \"retort {}\" \"User Commands\"\n", RETORT_DATE,
                       RETORT_VERSION);
   text += ".SH NAME\nretort \\- knowledge distillation of transformers\n.SH SYNOPSIS\n";
