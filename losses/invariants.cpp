@@ -40,8 +40,6 @@ double off(Numbers a, const Numbers& b) {
   for (size_t i = 0; i < a.size(); i++) a[i] -= b[i];
   return norm(a) / norm(b);
 }
-// The worse of two; NaN is the worst.
-double worse(double a, double b) { return a >= b || std::isnan(a) ? a : b; }
 double off(const Computed& a, const Computed& b) {
   return worse(off(a.loss, b.loss), off(a.grad, b.grad));
 }
@@ -146,7 +144,7 @@ std::vector<Invariant> invariants_of(const CheckedLoss& l) {
       return below;
     });
   if (l.of_softmax)
-    add("rows of the gradient sum to 0", 1e-12, 1e-4, [l](const Logits& x, Dtype dtype) {
+    add("rows of the gradient sum to 0", 2e-12, 3e-4, [l](const Logits& x, Dtype dtype) {
       Computed c = compute(l, x.teacher, x.student, dtype);
       size_t V = size_t(x.student.cols());
       double worst = 0;
@@ -159,16 +157,16 @@ std::vector<Invariant> invariants_of(const CheckedLoss& l) {
       return worst;
     });
   if (l.of_softmax)
-    add("adding to logits changes nothing", 1e-9, 1e-4, [l](const Logits& x, Dtype dtype) {
+    add("adding to logits changes nothing", 1e-12, 1e-4, [l](const Logits& x, Dtype dtype) {
       return off(compute(l, scale(x.teacher, 1, 3), scale(x.student, 1, -7), dtype),
                  compute(l, x.teacher, x.student, dtype));
     });
-  add("temperature divides logits", 1e-9, 1e-4, [l](const Logits& x, Dtype dtype) {
+  add("temperature divides logits", 1e-12, 1e-4, [l](const Logits& x, Dtype dtype) {
     Computed a = compute(l, scale(x.teacher, 3), scale(x.student, 3), dtype, 3);
     for (double& g : a.grad) g *= 3;
     return off(a, compute(l, x.teacher, x.student, dtype));
   });
-  add("order of the tokens", 1e-9, 1e-4, [l](const Logits& x, Dtype dtype) {
+  add("order of the tokens", 1e-12, 1e-4, [l](const Logits& x, Dtype dtype) {
     Computed a = compute(l, turned_columns(x.teacher), turned_columns(x.student), dtype),
              b = compute(l, x.teacher, x.student, dtype);
     b.grad = turned(b.grad, size_t(x.student.cols()), false);

@@ -1,6 +1,7 @@
 // What the mathematics promises of losses, as checks: behind `retort invariants` and the tests.
 // p = softmax(teacher / T), q = softmax(student / T).
 #pragma once
+#include <cmath>
 #include <functional>
 
 #include "engine/ops.h"
@@ -16,6 +17,9 @@ struct Invariant {
   double f64 = 0, f32 = 0;  ///< tolerances
   double tolerance(Dtype dtype) const { return dtype == Dtype::f64 ? f64 : f32; }
 };
+
+/// The worse of two errors; NaN is worse than any.
+inline double worse(double a, double b) { return a >= b || std::isnan(a) ? a : b; }
 
 /// A loss and what is promised of it beside its formula.
 struct CheckedLoss {

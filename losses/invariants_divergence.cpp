@@ -29,14 +29,13 @@ struct Values {
 double worst(const Numbers& a, const Numbers& b) {
   double most = 0;
   for (size_t i = 0; i < a.size(); i++)
-    if (double e = std::abs(a[i] - b[i]) / std::abs(b[i]); !(e <= most) && a[i] != b[i]) most = e;
+    if (a[i] != b[i]) most = worse(std::abs(a[i] - b[i]) / std::abs(b[i]), most);
   return most;
 }
 // How far a column is above the other.
 double above(const Numbers& a, const Numbers& b) {
   double most = 0;
-  for (size_t i = 0; i < a.size(); i++)
-    if (!(a[i] - b[i] <= most)) most = a[i] - b[i];
+  for (size_t i = 0; i < a.size(); i++) most = worse(a[i] - b[i], most);
   return most;
 }
 Numbers each(const Numbers& x, double (*f)(double)) {
@@ -114,7 +113,7 @@ std::vector<Invariant> between() {
       auto [value, end] = at(x, first);
       auto [nearer, same_end] = at(x, first / 2);
       double far = worst(value, end), near = worst(nearer, end);
-      return std::max(near, std::abs(far / near - 2));
+      return worse(std::abs(far / near - 2), near);
     });
   };
   auto text = [](const char* name, double a) { return name + std::to_string(a); };

@@ -37,8 +37,7 @@ double columns_off(const Sinkhorn& s) {
     for (size_t j = 0; j < m; j++) {
       double column = 0;
       for (size_t i = 0; i < n; i++) column += p[(g * n + i) * m + j];
-      double e = std::abs(column / b[g * m + j] - 1);
-      if (!(e <= worst)) worst = e;
+      worst = worse(std::abs(column / b[g * m + j] - 1), worst);
     }
   return worst;
 }
@@ -49,16 +48,14 @@ double at_teacher(const std::string& name, Dtype dtype) {
   Tensor loss = compute(name, converged(name, dtype), teacher_of(dtype), s).loss;
   backward(sum(loss));
   double worst = std::abs(loss.item());
-  for (double g : grad(s).values())
-    if (!(std::abs(g) <= worst)) worst = std::abs(g);
+  for (double g : grad(s).values()) worst = worse(std::abs(g), worst);
   return worst;
 }
 
 double relative(const Tensor& a, const Tensor& b) {
   Numbers x = a.values(), y = b.values();
   double worst = 0;
-  for (size_t i = 0; i < x.size(); i++)
-    if (double e = std::abs(x[i] / y[i] - 1); !(e <= worst)) worst = e;
+  for (size_t i = 0; i < x.size(); i++) worst = worse(std::abs(x[i] / y[i] - 1), worst);
   return worst;
 }
 
@@ -93,7 +90,7 @@ std::vector<Invariant> transport_invariants() {
     add(name, "marginals, converged", 1e-11, 1e-5, [name](Dtype dtype) {
       SinkhornReport r = report(
           compute(name, converged(name, dtype), teacher_of(dtype), student_of(dtype)).solved[0]);
-      return std::max(r.row_error, r.column_error);
+      return worse(r.row_error, r.column_error);
     });
     add(name, "duality gap, converged", 1e-10, 1e-5, [name](Dtype dtype) {
       return std::abs(
@@ -138,7 +135,7 @@ std::vector<Invariant> transport_invariants() {
             tvd = divergence({"tvd"}, t, s).values();
     double worst = 0;
     for (size_t i = 0; i < loss.size(); i++)
-      worst = std::max({worst, loss[i] - 2 * tvd[i], std::abs(loss[i] - other[i])});
+      worst = worse(worse(loss[i] - 2 * tvd[i], std::abs(loss[i] - other[i])), worst);
     return worst;
   });
   return list;
