@@ -14,18 +14,21 @@ MAKEFLAGS += -j$(shell nproc)
 
 CXXFLAGS += -std=c++20 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast
 CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
+# protobuf first and in the program itself, its symbols for nobody else (distill/tensorboard.map).
+PROTOBUF = -Wl,-Bstatic -lprotobuf-lite -Wl,-Bdynamic,--version-script=distill/tensorboard.map
 LDLIBS   = -ldnnl -lfmt -lsentencepiece -lsentencepiece_train -lz -lxxhash -lpugixml -lcpp-httplib
 
 PACKAGES = g++ make git ca-certificates libdnnl-dev libfmt-dev catch2 libsentencepiece-dev \
            libcli11-dev libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev libpugixml-dev \
-           libcpp-httplib-dev libjs-chart.js python3 libboost-context-dev
+           libcpp-httplib-dev libjs-chart.js python3 libboost-context-dev \
+           libprotobuf-dev protobuf-compiler
 
 ROOMS = kernels engine losses models data distill
 ALL   = $(filter-out distill/main.cpp,$(wildcard $(ROOMS:%=%/*.cpp)))
 CUDA_ONLY  = $(filter %_cuda.cpp %_cudnn.cpp,$(ALL))
 KERNEL_SRC = $(shell grep -l 'kernels/launch.h\|engine/map.h\|__global__' $(ALL))
 HOST_SRC   = $(filter-out $(KERNEL_SRC) $(CUDA_ONLY) kernels/cpu_only.cpp,$(ALL))
-HOST_OBJ   = $(HOST_SRC:%.cpp=$(BUILD)/%.o) $(BUILD)/page/page.o
+HOST_OBJ   = $(HOST_SRC:%.cpp=$(BUILD)/%.o) $(BUILD)/page/page.o $(BUILD)/distill/tensorboard.pb.o
 OBJ   = $(HOST_OBJ) $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(CUDA_ONLY),$(KERNEL_SRC)) kernels/cpu_only.cpp)
 GPU_SRC    = $(sort $(KERNEL_SRC) $(CUDA_ONLY))
 LIB   = $(BUILD)/libretort.a
@@ -49,10 +52,11 @@ deps:  ## install the missing Debian packages
 	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	    $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi; fi
 
-# The commit goes into the program; the file changes only when the commit does.
+# The commit and its date go into the program; the file changes only when the commit does.
 COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
-$(shell mkdir -p $(BUILD); echo '#define RETORT_COMMIT "$(COMMIT)"' | cmp -s - $(BUILD)/build_commit.h || \
-        echo '#define RETORT_COMMIT "$(COMMIT)"' > $(BUILD)/build_commit.h)
+COMMIT_DATE := $(shell git log -1 --format=%cs 2>/dev/null)
+$(shell mkdir -p $(BUILD); printf '#define RETORT_%s\n' 'COMMIT "$(COMMIT)"' 'DATE "$(COMMIT_DATE)"' > $(BUILD)/build_commit.new; \
+        cmp -s $(BUILD)/build_commit.new $(BUILD)/build_commit.h || cp $(BUILD)/build_commit.new $(BUILD)/build_commit.h)
 
 # `deps` only has to come first (|): on a bare machine nothing compiles before the packages are there.
 $(BUILD)/%.o: %.cpp | deps
@@ -76,15 +80,22 @@ $(BUILD)/page/page.o: $(wildcard distill/page/*) | deps
 	cp $(CHART) $(@D)/chart.js
 	cp $(CHART_LICENCE) $(@D)/chart.licence
 	cd $(@D) && $(LD) -r -z noexecstack -b binary $(PAGE_PARTS) -o page.o
+# TensorBoard's messages, which protoc makes a class each of.
+$(BUILD)/distill/tensorboard.pb.cc $(BUILD)/distill/tensorboard.pb.h &: distill/tensorboard.proto | deps
+	@mkdir -p $(@D)
+	protoc --cpp_out=$(BUILD) $<
+$(BUILD)/distill/tensorboard.pb.o: $(BUILD)/distill/tensorboard.pb.cc
+	$(CXX) $(CXXFLAGS) -c $< -o $@
+$(BUILD)/distill/tensorboard.o $(BUILD)/tests/distill/tensorboard.o: | $(BUILD)/distill/tensorboard.pb.cc
 # Each device's program, tests and benchmarks: the common objects and those with its kernels.
 %/retort: $(BUILD)/distill/main.o
-	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(PROTOBUF) $(LDLIBS) -o $@
 %/tests/run: $(TESTS)
 	@mkdir -p $(@D)
-	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(PROTOBUF) $(LDLIBS) -o $@
 %/bench/run: $(BENCH)
 	@mkdir -p $(@D)
-	$(CXX) $(LDFLAGS) -fopenmp $^ $(LDLIBS) -o $@
+	$(CXX) $(LDFLAGS) -fopenmp $^ $(PROTOBUF) $(LDLIBS) -o $@
 PROGRAMS = retort tests/run bench/run
 $(PROGRAMS:%=$(BUILD)/%): $(LIB)
 
@@ -191,9 +202,14 @@ format:  ## format the sources
 check-format:  ## fail where a source is not formatted
 	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
 
-install: all  ## program, library, headers and a pkg-config file under PREFIX
+SHARE = $(PREFIX)/share
+install: all  ## program, completion, man page, library, headers and a pkg-config file under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install $(BUILD)/retort $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(SHARE)/bash-completion/completions $(DESTDIR)$(SHARE)/zsh/site-functions $(DESTDIR)$(SHARE)/man/man1
+	$(BUILD)/retort completion bash > $(DESTDIR)$(SHARE)/bash-completion/completions/retort
+	$(BUILD)/retort completion zsh > $(DESTDIR)$(SHARE)/zsh/site-functions/_retort
+	$(BUILD)/retort man > $(DESTDIR)$(SHARE)/man/man1/retort.1
 	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/
 	for r in kernels engine losses models data; do install -d $(DESTDIR)$(PREFIX)/include/retort/$$r; \
 	  install -m 644 $$r/*.h $(DESTDIR)$(PREFIX)/include/retort/$$r/; done

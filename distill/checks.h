@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/metrics.h"
 #include "distill/recipe.h"
 
 namespace retort {
@@ -34,6 +35,8 @@ struct Table {
   static std::string text_of(double x) { return fmt::format("{}", x); }
 };
 
+/// find_metric(); of an unknown one the error names the nearest.
+const Metric& known_metric(const std::string& name);
 /// One term on this data.
 void check_term(const Table& table, const Term& term, const DataOptions& data);
 /// Whether a term asks for the distances of tokens (losses/coarse.h).

@@ -59,12 +59,13 @@ void add_compare_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand(
       "compare", "Runs of several seeds and recipes: tables, paired tests, papers' claims");
-  c->add_option("RUN", a->runs, "Folders of finished runs")->required();
+  c->add_option("RUN", a->runs, "Folders of finished runs")->required()->type_name("FOLDER");
   c->add_option("--resamples", a->resampling.times, "Bootstrap resamples")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   c->add_option("--seed", a->resampling.seed, "Seed of the resampling")->capture_default_str();
-  c->add_option("--out", a->out, "Folder to write RECIPE.md and README.md into");
+  c->add_option("--out", a->out, "Folder to write RECIPE.md and README.md into")
+      ->type_name("FOLDER");
   c->add_flag("--json", a->json, "One JSON object");
   c->footer("Example:  retort compare runs/demo-1 runs/demo-2 runs/demo-3 --out results");
   c->callback([a] { run(*a); });

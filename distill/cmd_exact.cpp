@@ -177,7 +177,8 @@ void add_exact_command(CLI::App& app) {
   auto* in = c->add_option("--in", a->in,
                            "Instead of a recipe, safetensors: F64 logits teacher and student [P,V] "
                            "of all prefixes of length 0 to L-1, by length, then lexicographic; tie "
-                           "[P] (optional; equal numbers share a row of the student's parameters)");
+                           "[P] (optional; equal numbers share a row of the student's parameters)")
+                 ->type_name("FILE");
   for (const char* o : {"recipe", "--student", "--length", "--examples", "--samples", "--device"})
     in->excludes(c->get_option(o));
   c->add_option("--estimators", a->estimators,

@@ -79,8 +79,9 @@ void add_generate_command(CLI::App& app) {
       app.add_subcommand("generate", "Outputs of a trained model, one line for each line of input");
   add_recipe_arguments(*c, *a);
   c->add_option("--model", a->model, "teacher, or a student's name")->capture_default_str();
-  c->add_option("--input", a->input, "Text file; default: standard input");
-  c->add_option("--output", a->output, "File to write; default: standard output");
+  c->add_option("--input", a->input, "Text file; default: standard input")->type_name("FILE");
+  c->add_option("--output", a->output, "File to write; default: standard output")
+      ->type_name("FILE");
   c->add_option("--method", a->method, "greedy, beam or sample; default: the recipe's")
       ->check(CLI::IsMember({"greedy", "beam", "sample"}));
   c->add_option("--beams", a->beams, "Beam search with so many")->check(CLI::Range(1, 1000));

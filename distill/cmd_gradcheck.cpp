@@ -58,7 +58,8 @@ void add_gradcheck_command(CLI::App& app) {
   CLI::App* c =
       app.add_subcommand("gradcheck", "Check every backward pass against finite differences");
   c->add_option("--loss", *loss,
-                "Only this loss, or all losses; default: operators, layers and losses");
+                "Only this loss, or all losses; default: operators, layers and losses")
+      ->type_name("LOSS");
   add_device_option(*c, *device, "Where both are computed")->capture_default_str();
   c->add_flag("--json", *json, "One JSON object");
   c->footer("Example:  retort gradcheck --loss js");

@@ -144,9 +144,10 @@ void add_loss_command(CLI::App& app) {
     names += fmt::format("\n  {:25} {}{}", t.name, t.formula,
                          t.parameters.empty() ? "" : "\n" + std::string(28, ' ') + t.parameters);
   c->add_option("--name", a->name, "Which one; p teacher, q student, at the temperature:" + names)
-      ->required();
+      ->required()
+      ->type_name("LOSS");
   c->add_option("--param", a->params, "A parameter by name: beta=0.15; sinkhorn takes several")
-      ->type_name("KEY=VALUE");
+      ->type_name("NAME=VALUE");
   c->add_option(
       "--temperature", a->temperature,
       "Both logits are divided by it; no T^2 is applied. Default: 1; of losses of a batch "
@@ -159,10 +160,12 @@ void add_loss_command(CLI::App& app) {
        "--in", a->in,
        "safetensors: teacher and student [N,V], mask [N] (optional; non-zero = kept), cost "
        "[V,V] where it is a parameter")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   c->add_option("--out", a->out,
                 "safetensors: loss [N] (of the batch: [1]) and grad [N,V] of its sum")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   c->add_option(
        "--zero", a->zero,
        "Where the teacher's probability is 0 and the loss divides by it: error, floor:-30, ignore")

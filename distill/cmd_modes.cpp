@@ -86,6 +86,7 @@ void add_modes_command(CLI::App& app) {
   ModesOptions& o = a->options;
   c->add_option("--loss", a->losses, "Divergences, as retort loss names them")
       ->delimiter(',')
+      ->type_name("LOSS")
       ->capture_default_str();
   c->add_option("--weights", a->weights,
                 "The teacher's mass on A...A and B...B; the rest is uniform")
@@ -100,8 +101,9 @@ void add_modes_command(CLI::App& app) {
       ->capture_default_str();
   c->add_option("--seed", a->seed, "Of the starts")->capture_default_str();
   c->add_option(
-      "--init", a->init,
-      "safetensors: the starts themselves, F64 starts [N,L], logits of B at each position");
+       "--init", a->init,
+       "safetensors: the starts themselves, F64 starts [N,L], logits of B at each position")
+      ->type_name("FILE");
   c->add_flag("--json", a->json, "One JSON object");
   add_page_option(*c, a->page);
   c->footer(

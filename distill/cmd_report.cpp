@@ -36,8 +36,10 @@ void report(const Arguments& a) {
 void add_report_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand("report", "One HTML page of runs, to be opened in a browser");
-  c->add_option("RUN", a->runs, "Folders of runs, finished or not")->required();
-  c->add_option("-o,--out", a->out, "File to write")->capture_default_str();
+  c->add_option("RUN", a->runs, "Folders of runs, finished or not")
+      ->required()
+      ->type_name("FOLDER");
+  c->add_option("-o,--out", a->out, "File to write")->type_name("FILE")->capture_default_str();
   c->footer("Example:  retort report runs/demo -o report.html");
   c->callback([a] { report(*a); });
 }
@@ -45,7 +47,9 @@ void add_report_command(CLI::App& app) {
 void add_watch_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand("watch", "Serves the report of runs to this machine's browsers");
-  c->add_option("RUN", a->runs, "Folders of runs, finished or not")->required();
+  c->add_option("RUN", a->runs, "Folders of runs, finished or not")
+      ->required()
+      ->type_name("FOLDER");
   c->add_option("--port", a->port, "Port on 127.0.0.1; 0: any that is free")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();

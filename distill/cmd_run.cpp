@@ -14,7 +14,7 @@
 #include "distill/commands.h"
 #include "distill/evaluate.h"
 #include "distill/figures.h"
-#include "distill/inspect.h"
+#include "distill/inspection.h"
 #include "distill/page.h"
 #include "distill/progress.h"
 #include "distill/trainer.h"
@@ -245,6 +245,7 @@ void add_run_command(CLI::App& app) {
   CLI::App* c =
       app.add_subcommand("run", "A whole experiment: teacher, students, evaluation, table");
   add_recipe_arguments(*c, *a);
+  add_tensorboard_flag(*c, *a);
   c->add_flag("--overwrite", *overwrite, "Make anew what is done already");
   c->footer("Example:  retort run recipes/demo.toml seed=2 output=runs/demo-2");
   c->callback([a, overwrite] { run(*a, *overwrite); });

@@ -7,6 +7,7 @@
 #include "data/bootstrap.h"
 #include "data/metrics.h"
 #include "data/text.h"
+#include "distill/checks.h"
 #include "distill/commands.h"
 #include "distill/toml.h"
 
@@ -50,7 +51,7 @@ void print(const std::string& name, const Json& j, int decimals) {
 void score(const Arguments& a) {
   std::vector<const Metric*> chosen;
   for (const std::string& name : a.metrics) {
-    chosen.push_back(&find_metric(name));
+    chosen.push_back(&known_metric(name));
     if (chosen.back()->needs_references && a.references.empty())
       throw std::runtime_error(
           fmt::format("score: {} needs references: add --ref FILE, one segment a line", name));
@@ -96,15 +97,20 @@ void add_score_command(CLI::App& app) {
   for (const Metric& metric : metrics()) names.push_back(metric.name);
   c->add_option("--metric", a->metrics, "Any of " + join(names))
       ->delimiter(',')
+      ->type_name("METRIC")
       ->capture_default_str();
   c->add_option("--ref", a->references,
                 "References, one segment a line; more than one file may be given; not needed for "
                 "distinct1, distinct2 and self_bleu")
-      ->take_all();
-  c->add_option("--hyp", a->hypothesis, "Hypotheses, one segment a line")->required();
+      ->take_all()
+      ->type_name("FILE");
+  c->add_option("--hyp", a->hypothesis, "Hypotheses, one segment a line")
+      ->required()
+      ->type_name("FILE");
   c->add_option("--versus", a->versus,
                 "Another system's hypotheses: difference, its interval and the p of a paired "
-                "bootstrap");
+                "bootstrap")
+      ->type_name("FILE");
   c->add_option("--resamples", a->resampling.times,
                 "Bootstrap resamples for the 95 per cent intervals; 0 for none")
       ->check(CLI::Range(0, 1000000))

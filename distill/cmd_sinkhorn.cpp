@@ -204,7 +204,8 @@ void add_sinkhorn_command(CLI::App& app) {
   c->add_option(
        "--in", a->in,
        "safetensors: teacher and student [N,V], logits; mask [N] (optional; non-zero = kept)")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   c->add_flag("--probabilities", a->probabilities, "They are distributions; temperature 1");
   c->add_option("--temperature", a->temperature, "Both logits are divided by it")
       ->check(CLI::PositiveNumber)
@@ -220,7 +221,8 @@ void add_sinkhorn_command(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->type_name("TOL");
   c->add_flag("--plan", a->plan, "Print each plan: students down, teachers across");
-  c->add_option("--out", a->out, "safetensors: plan [N,N] of the last row of the table");
+  c->add_option("--out", a->out, "safetensors: plan [N,N] of the last row of the table")
+      ->type_name("FILE");
   c->add_flag("--json", a->json, "One JSON list");
   add_page_option(*c, a->page);
   add_device_option(*c, a->device, "What computes")->capture_default_str();

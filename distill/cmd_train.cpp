@@ -27,6 +27,7 @@ void train(const Arguments& a, const std::string& name) {
 CLI::App* add(CLI::App& app, const char* name, const char* what, std::shared_ptr<Arguments> a) {
   CLI::App* c = app.add_subcommand(name, what);
   add_recipe_arguments(*c, *a);
+  add_tensorboard_flag(*c, *a);
   auto* resume = c->add_flag("--resume", a->resume, "Go on from the last checkpoint, bit for bit");
   c->add_flag("--overwrite", a->overwrite, "Start anew over what is there")->excludes(resume);
   return c;
@@ -47,6 +48,11 @@ void add_recipe_arguments(CLI::App& command, RecipeArguments& a) {
                    "CUDA: faster sums whose order, and last bits, are left to chance");
 }
 
+void add_tensorboard_flag(CLI::App& command, RecipeArguments& a) {
+  command.add_flag("--tensorboard", a.tensorboard,
+                   "TensorBoard's event file beside metrics.jsonl; train.tensorboard=true");
+}
+
 CLI::Option* add_device_option(CLI::App& command, std::string& device, const std::string& what) {
   return command.add_option("--device", device, what)->check(CLI::IsMember({"cpu", "cuda"}));
 }
@@ -61,6 +67,7 @@ Recipe load_recipe(const RecipeArguments& a) {
   std::vector<std::string> overrides = a.overrides;
   if (!a.device.empty()) overrides.push_back("device=" + a.device);
   if (a.nondeterministic) overrides.push_back("deterministic=false");
+  if (a.tensorboard) overrides.push_back("train.tensorboard=true");
   Recipe recipe = load_recipe(a.path, overrides);
   if (!recipe.preset.empty())
     fmt::print(stderr, "preset {}; the presets of {} differ in\n{}", recipe.preset, a.path,

@@ -21,15 +21,24 @@ void add_gradcheck_command(CLI::App& app);
 void add_exact_command(CLI::App& app);
 void add_modes_command(CLI::App& app);
 void add_sinkhorn_command(CLI::App& app);
+void add_inspect_command(CLI::App& app);
+void add_invariants_command(CLI::App& app);
+void add_completion_command(CLI::App& app);
+void add_man_command(CLI::App& app);
+
+/// The whole program: its name, version and all subcommands.
+void add_commands(CLI::App& app);
 
 /// The recipe file, key=value overrides and the device, which every recipe command takes.
 struct RecipeArguments {
   std::string path;
   std::vector<std::string> overrides;
   std::string device;  ///< "": the recipe's
-  bool nondeterministic = false;
+  bool nondeterministic = false, tensorboard = false;
 };
 void add_recipe_arguments(CLI::App& command, RecipeArguments& arguments);
+/// Of commands that train.
+void add_tensorboard_flag(CLI::App& command, RecipeArguments& arguments);
 CLI::Option* add_device_option(CLI::App& command, std::string& device, const std::string& what);
 /// The device of this name; throws, saying why, where it cannot be used here.
 Device available_device(const std::string& name);

@@ -15,11 +15,29 @@
 #include "data/text.h"
 #include "distill/hidden.h"
 #include "engine/safetensors.h"
+#include "engine/suggest.h"
 
 namespace fs = std::filesystem;
 
 namespace retort {
 namespace {
+
+// NAME of data/sets/NAME/...; "" of other paths.
+std::string set_of(const std::string& path) {
+  const std::string sets = "data/sets/";
+  size_t begin = path.find(sets), end = path.find('/', begin + sets.size());
+  if (begin == std::string::npos || end == std::string::npos) return "";
+  return path.substr(begin + sets.size(), end - begin - sets.size());
+}
+
+std::string counts(const std::map<std::string, size_t>& dropped) {
+  std::string s;
+  for (const auto& [why, n] : dropped)
+    if (n) s += fmt::format("{}{} {}", s.empty() ? "; left out: " : ", ", n, why);
+  return s;
+}
+
+}  // namespace
 
 ReadOptions read_options(const DataOptions& d, const std::string& split) {
   ReadOptions r;
@@ -42,23 +60,6 @@ ReadOptions read_options(const DataOptions& d, const std::string& split) {
                                : d.test_limit;
   return r;
 }
-
-// NAME of data/sets/NAME/...; "" of other paths.
-std::string set_of(const std::string& path) {
-  const std::string sets = "data/sets/";
-  size_t begin = path.find(sets), end = path.find('/', begin + sets.size());
-  if (begin == std::string::npos || end == std::string::npos) return "";
-  return path.substr(begin + sets.size(), end - begin - sets.size());
-}
-
-std::string counts(const std::map<std::string, size_t>& dropped) {
-  std::string s;
-  for (const auto& [why, n] : dropped)
-    if (n) s += fmt::format("{}{} {}", s.empty() ? "; left out: " : ", ", n, why);
-  return s;
-}
-
-}  // namespace
 
 std::string checkpoint_path(const std::string& folder) {
   return folder + "/checkpoint.safetensors";
@@ -182,12 +183,14 @@ const std::vector<std::string>& Experiment::labels() {
 
 const Stage& Experiment::stage(const std::string& name) const {
   if (name == "teacher" && recipe_.has_teacher) return recipe_.teacher;
-  std::string names = recipe_.has_teacher ? "teacher" : "";
+  std::vector<std::string> names;
+  if (recipe_.has_teacher) names.push_back("teacher");
   for (const Stage& s : recipe_.students) {
     if (s.name == name) return s;
-    names += (names.empty() ? "" : ", ") + s.name;
+    names.push_back(s.name);
   }
-  throw std::runtime_error("no model \"" + name + "\" in this recipe; there are: " + names);
+  throw std::runtime_error("no model \"" + name + "\" in this recipe; there are: " + join(names) +
+                           did_you_mean(name, names));
 }
 
 ModelConfig Experiment::resolve(ModelConfig c) {
@@ -259,7 +262,8 @@ Model Experiment::load(const std::string& name) {
 // All but weights.
 Json Experiment::made_by(const Stage& stage) {
   Json t = stage_table(stage);
-  for (const char* key : {"log_every", "save_every", "valid_every", "graph"}) t["train"].erase(key);
+  for (const char* key : {"log_every", "save_every", "valid_every", "graph", "tensorboard"})
+    t["train"].erase(key);
   t["data"] = training_data_table(recipe_.data);
   t["seed"] = recipe_.seed;
   t["terms"] = terms_table(stage.terms);  // a method's name may come to stand for others

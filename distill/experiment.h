@@ -91,6 +91,8 @@ struct InitFile {
 };
 InitFile init_file(const std::string& init);
 
+/// How [data] has a split read: train, valid, test or second_test.
+ReadOptions read_options(const DataOptions& data, const std::string& split);
 /// Device tensors of a batch.
 Inputs inputs_of(const Batch& batch, Layout layout, Device device);
 /// The file a stage's checkpoint, or its finished weights, live in.

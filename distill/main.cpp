@@ -11,10 +11,10 @@
 #include <filesystem>
 #include <new>
 
-#include "build_commit.h"
 #include "distill/commands.h"
 #include "distill/progress.h"
 #include "distill/recipe.h"
+#include "engine/suggest.h"
 
 namespace {
 
@@ -24,14 +24,46 @@ void open_standard_streams() {
     if (::fcntl(stream, F_GETFD) < 0) ::open("/dev/null", O_RDWR);
 }
 
-// The first word when it is no command: its error, and true.
-bool is_unknown_command(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return false;
+// Whether the first word is no command, or a later one no option of it; its error is printed.
+bool is_misspelt(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* command = &app;
+  if (argc > 1 && argv[1][0] != '-') {
+    std::vector<std::string> names;
+    for (const CLI::App* c : app.get_subcommands(nullptr)) names.push_back(c->get_name());
+    if (std::find(names.begin(), names.end(), argv[1]) == names.end()) {
+      fmt::print(stderr, "retort: {}\n", retort::no_such(argv[1], names));
+      return true;
+    }
+    command = app.get_subcommand(argv[1]);
+  }
   std::vector<std::string> names;
-  for (const CLI::App* c : app.get_subcommands(nullptr)) names.push_back(c->get_name());
-  if (std::find(names.begin(), names.end(), argv[1]) != names.end()) return false;
-  fmt::print(stderr, "retort: {}\n", retort::no_such(argv[1], names));
-  return true;
+  for (const CLI::Option* o : command->get_options())
+    for (const std::string& name : o->get_lnames()) names.push_back("--" + name);
+  for (int i = 1; i < argc && std::string(argv[i]) != "--"; i++) {
+    std::string name = argv[i];
+    name.resize(std::min(name.size(), name.find('=')));
+    if (!name.starts_with("--") || std::find(names.begin(), names.end(), name) != names.end())
+      continue;
+    std::string of = command == &app ? "" : " " + command->get_name();
+    fmt::print(stderr, "retort{}: no option {}{}\nSee: retort{} --help\n", of, name,
+               retort::did_you_mean(name, names), of);
+    return true;
+  }
+  return false;
+}
+
+// For a value that is none of a list, "--dtype: f46 not in {f32,f64}", the one that is near.
+std::string suggestion(const std::string& message) {
+  const std::string between = " not in {";
+  size_t at = message.find(between), colon = message.find(": ");
+  if (at == std::string::npos || colon == std::string::npos) return "";
+  std::vector<std::string> names{""};
+  for (char c : message.substr(at + between.size()))
+    if (c == ',')
+      names.emplace_back();
+    else if (c != '}')
+      names.back() += c;
+  return retort::did_you_mean(message.substr(colon + 2, at - colon - 2), names);
 }
 
 // What was printed has to arrive: a full disk behind standard output is an error.
@@ -47,28 +79,9 @@ int main(int argc, char** argv) {
   open_standard_streams();
   std::signal(SIGPIPE, SIG_DFL);
   std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is an error to report, not a death
-  CLI::App app(
-      "Retort distils teacher transformers into students and shows what each divergence does.\n"
-      "First steps:  data/get l10n-en-ro && retort run recipes/demo.toml");
-  app.name("retort");
-  app.set_version_flag("--version",
-                       std::string("retort ") + RETORT_VERSION + " (" + RETORT_COMMIT + ")");
-  app.require_subcommand(1);
-  retort::add_train_command(app);
-  retort::add_distill_command(app);
-  retort::add_generate_command(app);
-  retort::add_eval_command(app);
-  retort::add_run_command(app);
-  retort::add_score_command(app);
-  retort::add_compare_command(app);
-  retort::add_report_command(app);
-  retort::add_watch_command(app);
-  retort::add_loss_command(app);
-  retort::add_gradcheck_command(app);
-  retort::add_exact_command(app);
-  retort::add_modes_command(app);
-  retort::add_sinkhorn_command(app);
-  if (is_unknown_command(app, argc, argv)) return 2;
+  CLI::App app;
+  retort::add_commands(app);
+  if (is_misspelt(app, argc, argv)) return 2;
   try {
     app.parse(argc, argv);
     return flushed(0);
@@ -77,7 +90,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::RuntimeError& e) {
     return flushed(e.get_exit_code());  // the command has said why
   } catch (const CLI::ParseError& e) {
-    fmt::print(stderr, "retort: {}\nSee: retort {}--help\n", e.what(),
+    fmt::print(stderr, "retort: {}{}\nSee: retort {}--help\n", e.what(), suggestion(e.what()),
                app.get_subcommands().empty() ? "" : app.get_subcommands()[0]->get_name() + " ");
     return 2;
   } catch (const retort::Interrupted& e) {

@@ -29,6 +29,9 @@ TomlFile load_with_preset(const std::string& path, const std::vector<std::string
   std::vector<std::string> names;
   if (presets.is_object())
     for (const auto& [each, table] : presets.items()) names.push_back(each);
+  if (names.empty())
+    throw std::runtime_error(Reader(file, nullptr, "").where("preset") +
+                             ": the recipe has no [presets.NAME]");
   if (!name.is_string() || std::find(names.begin(), names.end(), name) == names.end() ||
       !presets[name.get<std::string>()].is_object())
     throw std::runtime_error(

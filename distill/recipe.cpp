@@ -7,6 +7,7 @@
 
 #include "data/tasks.h"
 #include "distill/presets.h"
+#include "distill/recipe_keys.h"
 #include "losses/divergence.h"
 #include "losses/transport.h"
 
@@ -38,7 +39,7 @@ void visit(V& v, TrainOptions& o) {
   v("learning_rate", o.learning_rate), v("floor", o.floor), v("schedule", o.schedule);
   v("warmup", o.warmup), v("clip", o.clip), v("smoothing", o.smoothing);
   v("reduction", o.reduction), v("log_every", o.log_every), v("valid_every", o.valid_every);
-  v("save_every", o.save_every), v("graph", o.graph);
+  v("save_every", o.save_every), v("graph", o.graph), v("tensorboard", o.tensorboard);
 }
 template <class V>
 void visit(V& v, Term& o) {
@@ -199,7 +200,8 @@ void inherit_places(TomlFile& file, const std::string& from, const std::string& 
 
 }  // namespace
 
-Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides) {
+Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides,
+                   std::map<std::string, std::string>* places) {
   Recipe recipe;
   TomlFile file = load_with_preset(path, overrides, recipe.preset);
   recipe.name = std::filesystem::path(path).stem().string();
@@ -260,6 +262,7 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
     for (Stage& s : recipe.students)
       for (Term& t : s.terms) t.on = "gold";
   check_recipe(file, recipe);
+  if (places) *places = file.where;
   return recipe;
 }
 
@@ -361,6 +364,31 @@ Json recipe_table(const Recipe& r) {
     t["order"].push_back(s.name);
   }
   return t;
+}
+
+std::vector<std::string> recipe_keys() {
+  Json stage = {{"init", ""},
+                {"method", ""},
+                {"mixture", ""},
+                {"score_term", ""},
+                {"model", Json::parse(ModelConfig().to_json())},
+                {"train", table_of(TrainOptions{})},
+                {"teacher_sequences", table_of(TeacherSequences{})},
+                {"student_sequences", table_of(StudentSequences{})},
+                {"mix", table_of(Mix{})},
+                {"mix_end", table_of(Mix{})}};
+  for (const char* key : kOfVocabulary) stage["model"].erase(key);
+  stage["model"]["preset"] = "";
+  Json all = recipe_table(Recipe{});
+  all["preset"] = "", all["order"] = "", all["train"] = stage["train"];
+  all["teacher"] = stage, all["student"] = stage;
+  std::vector<std::string> keys;
+  auto walk = [&](auto self, const Json& table, const std::string& above) -> void {
+    for (const auto& [key, value] : table.items())
+      value.is_object() ? self(self, value, above + key + ".") : keys.push_back(above + key);
+  };
+  walk(walk, all, "");
+  return keys;
 }
 
 }  // namespace retort

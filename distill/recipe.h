@@ -49,6 +49,7 @@ struct TrainOptions {
   std::string reduction = "tokens";
   bool graph = false;  ///< on cuda: an update's work is launched as one (kernels/graph.h)
   long log_every = 50, valid_every = 0, save_every = 200;
+  bool tensorboard = false;  ///< an event file beside metrics.jsonl (distill/tensorboard.h)
 };
 
 /// One term of an objective: a loss on the positions of some sequences.
@@ -190,8 +191,11 @@ Dtype dtype_of(const Recipe& recipe);
 void check_recipe(const TomlFile& file, const Recipe& recipe);
 
 /// Reads and checks a recipe: the file, over it the table [presets.NAME] where `preset = "NAME"`,
-/// over both the overrides. Every error is one line with file and line.
-Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides);
+/// over both the overrides. Every error is one line with file and line. Without a path, of the
+/// overrides alone. `places` tells of each key that was given where it stood; keys that a table
+/// takes over from another too.
+Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides,
+                   std::map<std::string, std::string>* places = nullptr);
 /// All of it as a table that load_recipe would read back.
 Json recipe_table(const Recipe& recipe);
 Json stage_table(const Stage& stage);

@@ -93,7 +93,7 @@ void check(const Table& t, const EvaluateOptions& o) {
   check(t, static_cast<const Decoding&>(o));
   t.at_least("rows", o.rows, 1);
   for (const std::string& name : o.metrics) try {
-      find_metric(name);
+      known_metric(name);
     } catch (const std::exception& e) {
       t.refuse("metrics", e.what());
     }
@@ -252,6 +252,16 @@ void check_name(const TomlFile& file, const std::string& name) {
 }
 
 }  // namespace
+
+const Metric& known_metric(const std::string& name) {
+  try {
+    return find_metric(name);
+  } catch (const std::exception& e) {
+    std::vector<std::string> names;
+    for (const Metric& metric : metrics()) names.push_back(metric.name);
+    throw std::runtime_error(e.what() + did_you_mean(name, names));
+  }
+}
 
 std::string no_such(const std::string& value, const std::vector<std::string>& names) {
   std::string list, near = nearest(value, names);

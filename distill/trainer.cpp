@@ -193,13 +193,13 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
         *to = timing[key].get<double>();
   } else {
     if (stage.name == "teacher") remove_teacher_sequences(experiment);
-    for (const char* old :
-         {"/checkpoint.safetensors", "/model.safetensors", "/results.json", "/timing.json"})
-      fs::remove(dir + old);
+    for (const std::string& old : {checkpoint, weights_path(dir), dir + "/results.json",
+                                   dir + "/timing.json", events_path(dir)})
+      fs::remove(old);
     experiment.write_manifest(stage);
   }
   double before = at.seconds;
-  MetricsLog log(dir + "/metrics.jsonl", at.step);
+  MetricsLog log(dir + "/metrics.jsonl", at.step, t.tensorboard ? events_path(dir) : "");
   auto save = [&] {
     at.peak_bytes = std::max(at.peak_bytes, double(memory_stats(model.device()).peak));
     save_checkpoint(checkpoint, parameters, *optimizer,

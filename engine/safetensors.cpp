@@ -244,6 +244,15 @@ Tensor TensorReader::read(const std::string& name, size_t first, size_t count) c
   return y;
 }
 
+std::string TensorReader::stored_type(const std::string& name) const {
+  return mapping_->tensors.at(name).format->name;
+}
+
+std::string_view TensorReader::stored(const std::string& name) const {
+  const Placed& t = mapping_->tensors.at(name);
+  return {mapping_->data + mapping_->begin + t.begin, t.end - t.begin};
+}
+
 void TensorReader::check() const {
   auto written = metadata_.find(kChecksum);
   if (written == metadata_.end()) return;

@@ -2,6 +2,7 @@
 // whole or row by row.
 #pragma once
 #include <map>
+#include <string_view>
 
 #include "engine/tensor.h"
 
@@ -28,6 +29,9 @@ class TensorReader {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   /// All tensors, of the types they become.
   const std::map<std::string, TensorSpec>& tensors() const { return specs_; }
+  /// The type of a tensor's numbers in the file ("BF16"), and their bytes as they lie there.
+  std::string stored_type(const std::string& name) const;
+  std::string_view stored(const std::string& name) const;
   /// Throws where save_safetensors() wrote the file and its numbers are others now.
   void check() const;
   /// A whole tensor; or `count` of its rows from `first` on (of its first dimension).

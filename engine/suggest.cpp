@@ -29,4 +29,9 @@ std::string nearest(const std::string& name, const std::vector<std::string>& nam
   return best;
 }
 
+std::string did_you_mean(const std::string& name, const std::vector<std::string>& names) {
+  std::string near = nearest(name, names);
+  return near.empty() ? "" : "; did you mean \"" + near + "\"?";
+}
+
 }  // namespace retort

@@ -70,7 +70,9 @@ struct SortedDistance {
     T l = team.sum(
         n,
         [&](int i, T a, T b, int id) {
-          T d = i ? exp_((a - mx) * k) * sx - exp_((b - my) * k) * sy : first;
+          // q - p; 0 of equal rows, whatever is fused: their slope would be that of rounding.
+          T qx = exp_((a - mx) * k), py = exp_((b - my) * k);
+          T d = i ? (qx - py) * sx + py * first : first;
           if (id < columns) g[id] = T(d > 0) - T(d < 0);
           return abs_(d);
         },

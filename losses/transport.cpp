@@ -61,11 +61,13 @@ template <class T>
 T one_of(const std::string& at, const std::string& text,
          const std::vector<std::pair<const char*, T>>& choices) {
   std::string list;
+  std::vector<std::string> names;
   for (const auto& [name, value] : choices) {
     if (text == name) return value;
     list += (list.empty() ? "" : ", ") + std::string(name);
+    names.push_back(name);
   }
-  fail(at + ": no \"" + text + "\"; there are " + list);
+  fail(at + ": no \"" + text + "\"; there are " + list + did_you_mean(text, names));
 }
 
 void set(Transport& t, const std::string& key, const std::string& text) {
@@ -269,7 +271,8 @@ Transport parse_transport(const std::string& name, const std::vector<std::string
     std::string key = parameter.substr(0, equals);
     if (equals == std::string::npos || std::find(keys.begin(), keys.end(), key) == keys.end())
       fail(name + ": no parameter \"" + parameter + "\"; " +
-           (keys.empty() ? "it takes none" : "it takes, with their defaults, " + info.parameters));
+           (keys.empty() ? "it takes none" : "it takes, with their defaults, " + info.parameters) +
+           did_you_mean(key, keys));
     set(t, key, parameter.substr(equals + 1));
     return key;
   };

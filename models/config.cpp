@@ -112,7 +112,7 @@ ModelConfig ModelConfig::preset(const std::string& name) {
   } else {
     std::vector<std::string> names = {"gpt2", "bert", "bart", "t5", "t5-v1.1", "llama"};
     std::string near = nearest(name, names);
-    bad("no preset \"" + name + "\"; there are gpt2, bert, bart, t5, t5-v1.1, llama" +
+    bad("no preset \"" + name + "\"; there are: gpt2, bert, bart, t5, t5-v1.1, llama" +
         (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
   }
   return c;

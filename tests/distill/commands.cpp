@@ -78,9 +78,19 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("sinkhorn --in absent", "absent");
   fails("sinkhorn", "--in is required", 2);
   fails("tran", "did you mean \"train\"", 2);
+  fails("train " + toml + " --devcie cpu", "no option --devcie; did you mean \"--device\"?", 2);
+  fails("--vresion", "did you mean \"--version\"?", 2);
+  fails("loss --name kl --dtype=f6 --in a --out b", "did you mean \"f64\"?", 2);
+  fails("score --metric rougL" + hyp, "did you mean \"rougeL\"?");
+  fails("train " + toml + " evaluate.metrics=chf", "did you mean \"chrf\"?");
+  fails("train " + toml + " preset=x", "command line: preset: the recipe has no [presets.NAME]");
+  fails("loss --name sinkhorn:unit --param epss=1 --in a --out b", "did you mean \"eps\"?");
+  fails("loss --name sinkhorn:unit --param gradient=implcit --in a --out b",
+        "did you mean \"implicit\"?");
+  fails("invariants --only jss", "did you mean \"js\"?");
   fails("train", "recipe is required", 2);
   fails("frobnicate", "retort", 2);
-  fails("score --frob", "--hyp", 2);
+  fails("score --frob", "retort score: no option --frob", 2);
   if (cuda_missing().empty() || std::getenv("RETORT")) return;
   for (std::string command : {"train ", "run ", "distill ", "generate ", "eval "})
     fails(command + toml + " --device cuda", "command line: device: cuda: this build");

@@ -1,5 +1,4 @@
-// Divergences: reference values, saturated rows, properties that hold for each registered one,
-// refusals.
+// Divergences: reference values, saturated rows, refusals. What holds of each: invariants.cpp.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -10,6 +9,7 @@
 #include "losses/cross_entropy.h"
 #include "losses/divergence.h"
 #include "losses/gradcheck_cases.h"
+#include "losses/invariants.h"
 #include "tests/devices.h"
 
 using namespace retort;
@@ -25,16 +25,6 @@ Rows compute(const std::string& name, const Tensor& teacher, const Tensor& stude
   Tensor loss = divergence(parse_divergence(name), teacher.to(dtype), s, options);
   backward(sum(loss));
   return {loss.values(), grad(s).values()};
-}
-std::vector<std::string> all_names() {
-  std::vector<std::string> names;
-  for (const DivergenceInfo& d : divergences()) {
-    if (d.parameter.empty())
-      names.push_back(d.name);
-    else
-      for (const char* a : {"0.15", "0.5", "0.9"}) names.push_back(d.name + ":" + a);
-  }
-  return names;
 }
 double norm(const double* x, int n) {
   double s = 0;
@@ -102,7 +92,7 @@ TEST_CASE("float32 gradients of saturated rows are right") {
            s = random_tensor({N, V}, 22, std).to(Dtype::f32);
     DivergenceOptions o;
     o.temperature = 0.05;
-    for (const std::string& name : all_names()) {
+    for (const std::string& name : divergence_examples()) {
       if (name == "chi2") continue;
       Rows a = compute(name, t, s, Dtype::f32, o), b = compute(name, t, s, Dtype::f64, o);
       double worst = 0;
@@ -119,67 +109,6 @@ TEST_CASE("float32 gradients of saturated rows are right") {
       CHECK(worst < 1e-3);
       CHECK(checked >= (std == 1 ? 300 : 5));
     }
-  }
-}
-
-TEST_CASE("properties of every divergence") {
-  for (const std::string& name : all_names())
-    for (int V : {1, 3, 33, 1003}) {
-      INFO(name << " V " << V);
-      Tensor t = random_tensor({5, V}, 3, 2), s = random_tensor({5, V}, 4, 2);
-      Rows r = compute(name, t, s, Dtype::f64);
-      double total = 0;
-      for (double g : r.grad) total += std::abs(g);
-      for (int row = 0; row < 5; row++) {
-        double sum = 0;
-        for (int i = 0; i < V; i++) sum += r.grad[size_t(row * V + i)];
-        CHECK(std::abs(sum) <= 1e-12 * (total + 1));
-        if (name != "engine") CHECK(r.loss[size_t(row)] >= 0);
-      }
-      // Adding a constant to a row of logits changes nothing.
-      Rows shifted = compute(name, scale(t, 1, 3), scale(s, 1, -7), Dtype::f64);
-      for (size_t i = 0; i < r.grad.size(); i++)
-        CHECK(shifted.grad[i] == Approx(r.grad[i]).epsilon(1e-9).margin(1e-11 * (total + 1)));
-      // Temperature is a scaling of the logits.
-      DivergenceOptions o;
-      o.temperature = 2;
-      Rows warm = compute(name, scale(t, 2), scale(s, 2), Dtype::f64, o);
-      for (size_t i = 0; i < 5; i++)
-        CHECK(warm.loss[i] == Approx(r.loss[i]).epsilon(1e-10).margin(1e-12));
-      // p = q: nothing to do.
-      for (Dtype type : {Dtype::f32, Dtype::f64}) {
-        Rows same = compute(name, t, t, type);
-        if (name != "engine")
-          for (double l : same.loss) CHECK(l == 0);
-        if (name != "engine")
-          for (double g : same.grad) CHECK(std::abs(g) < (type == Dtype::f32 ? 1e-6 : 1e-14));
-      }
-    }
-}
-
-// AdamW makes full steps of rounding errors: a student that is its teacher must stay.
-TEST_CASE("equal logits give a gradient of exactly 0") {
-  for (Dtype dtype : {Dtype::f32, Dtype::f64})
-    for (const std::string& name : all_names()) {
-      if (name == "engine") continue;
-      Tensor x = random_tensor({7, 103}, 5, 2);
-      INFO(name);
-      for (double g : compute(name, x, x, dtype).grad) REQUIRE(g == 0);
-    }
-}
-
-TEST_CASE("inequalities between divergences") {
-  Tensor t = random_tensor({50, 33}, 5, 3), s = random_tensor({50, 33}, 6, 3);
-  auto loss = [&](const char* name) { return compute(name, t, s, Dtype::f64).loss; };
-  auto kl = loss("kl"), tvd = loss("tvd"), js = loss("js"), half = loss("gjs:0.5"),
-       h = loss("hellinger"), a = loss("alpha:0.998");
-  for (size_t i = 0; i < 50; i++) {
-    CHECK(kl[i] >= 2 * tvd[i] * tvd[i]);
-    CHECK(js[i] <= std::log(2));
-    CHECK(js[i] == half[i]);
-    CHECK(h[i] <= tvd[i] + 1e-15);
-    CHECK(tvd[i] <= std::sqrt(2 * h[i]) + 1e-15);
-    CHECK(a[i] == Approx(kl[i]).epsilon(0.05));
   }
 }
 
@@ -200,7 +129,7 @@ TEST_CASE("a token that the student has dropped pulls in KL alone") {
 TEST_CASE("near-identical distributions give small positive losses in float32") {
   Tensor t = random_tensor({20, 1003}, 7).to(Dtype::f32);
   Tensor s = add(t, random_tensor({20, 1003}, 8, 1e-4).to(Dtype::f32));
-  for (const std::string& name : all_names()) {
+  for (const std::string& name : divergence_examples()) {
     if (name == "engine" || name == "tvd") continue;
     Rows a = compute(name, t, s, Dtype::f32), b = compute(name, t, s, Dtype::f64);
     for (size_t i = 0; i < 20; i++) {
@@ -208,21 +137,6 @@ TEST_CASE("near-identical distributions give small positive losses in float32") 
       CHECK(a.loss[i] > 0);
       CHECK(a.loss[i] == Approx(b.loss[i]).epsilon(0.05));
     }
-  }
-}
-
-TEST_CASE("masked rows are 0 and change nothing; rows of a batch are independent") {
-  Tensor t = random_tensor({4, 33}, 1), s = random_tensor({4, 33}, 2);
-  t.data<double>()[33] = NAN;  // in a row that does not count
-  DivergenceOptions o;
-  o.mask = Tensor::from(std::vector<int>{1, 0, 5, 1}, {4});
-  for (const std::string& name : all_names()) {
-    Rows r = compute(name, t, s, Dtype::f64, o),
-         alone = compute(name, slice(t, 0, 2, 1), slice(s, 0, 2, 1), Dtype::f64);
-    CHECK(r.loss[1] == 0);
-    for (size_t i = 33; i < 66; i++) CHECK(r.grad[i] == 0);
-    CHECK(r.loss[2] == alone.loss[0]);
-    CHECK(std::vector<double>(r.grad.begin() + 66, r.grad.begin() + 99) == alone.grad);
   }
 }
 
@@ -287,7 +201,7 @@ TEST_CASE("-inf logits, and what is refused") {
 }
 
 TEST_CASE("every divergence refuses NaN and +inf on both sides") {
-  for (const std::string& name : all_names())
+  for (const std::string& name : divergence_examples())
     for (Dtype type : {Dtype::f32, Dtype::f64})
       for (double bad : {double(NAN), double(INFINITY)})
         for (bool teacher : {true, false})

@@ -177,28 +177,6 @@ TEST_CASE("small eps and bfloat16 stay finite, and near float64") {
     }
 }
 
-TEST_CASE("masked rows leave the batch, whatever they hold") {
-  Tensor t = random_tensor({5, 6}, 2), s = random_tensor({5, 6}, 1);
-  Tensor bad_t = scale(t, 1), bad_s = scale(s, 1);
-  bad_t.data<double>()[6] = NAN, bad_s.data<double>()[7] = INFINITY;
-  Tensor mask = Tensor::from(std::vector<int>{1, 0, 1, 3, 1}, {5});
-  auto without = [](const Tensor& x) { return concat({slice(x, 0, 0, 1), slice(x, 0, 2, 3)}, 0); };
-  for (const TransportInfo& info : transport_losses()) {
-    Computed whole = compute(info.name, {}, bad_t, bad_s, Dtype::f64, mask),
-             alone = compute(info.name, {}, without(t), without(s));
-    Numbers loss = whole.loss, grad = whole.grad;
-    INFO(info.name);
-    if (info.per_row) {
-      CHECK(loss[1] == 0);
-      loss.erase(loss.begin() + 1);
-    }
-    for (size_t v = 6; v < 12; v++) CHECK(grad[v] == 0);
-    grad.erase(grad.begin() + 6, grad.begin() + 12);
-    CHECK(loss == alone.loss);
-    CHECK(grad == alone.grad);
-  }
-}
-
 TEST_CASE("an earlier batch's potentials are a start; another batch's size is refused") {
   Tensor t = random_tensor({6, 5}, 2, 2), s = random_tensor({6, 5}, 1, 2);
   TransportInputs in;

@@ -1,5 +1,5 @@
 // What a report shows of trained models, against distributions one sequence at a time.
-#include "distill/inspect.h"
+#include "distill/inspection.h"
 
 #include <catch2/catch.hpp>
 #include <set>

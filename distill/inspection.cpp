@@ -1,4 +1,4 @@
-#include "distill/inspect.h"
+#include "distill/inspection.h"
 
 #include <fmt/core.h>
 

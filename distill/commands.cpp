@@ -1,0 +1,36 @@
+// The program's subcommands, in the order --help lists them in.
+#include "distill/commands.h"
+
+#include "build_commit.h"
+
+namespace retort {
+
+void add_commands(CLI::App& app) {
+  app.description(
+      "Retort distils teacher transformers into students and shows what each divergence does.\n"
+      "First steps:  data/get l10n-en-ro && retort run recipes/demo.toml");
+  app.name("retort");
+  app.set_version_flag("--version",
+                       std::string("retort ") + RETORT_VERSION + " (" + RETORT_COMMIT + ")");
+  app.require_subcommand(1);
+  add_train_command(app);
+  add_distill_command(app);
+  add_generate_command(app);
+  add_eval_command(app);
+  add_run_command(app);
+  add_score_command(app);
+  add_compare_command(app);
+  add_report_command(app);
+  add_watch_command(app);
+  add_inspect_command(app);
+  add_loss_command(app);
+  add_gradcheck_command(app);
+  add_invariants_command(app);
+  add_exact_command(app);
+  add_modes_command(app);
+  add_sinkhorn_command(app);
+  add_completion_command(app);
+  add_man_command(app);
+}
+
+}  // namespace retort
