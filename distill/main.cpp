@@ -15,6 +15,7 @@
 #include "distill/commands.h"
 #include "distill/progress.h"
 #include "distill/recipe.h"
+#include "engine/profile.h"
 
 namespace {
 
@@ -33,6 +34,26 @@ bool is_unknown_command(const CLI::App& app, int argc, char** argv) {
   fmt::print(stderr, "retort: {}\n", retort::no_such(argv[1], names));
   return true;
 }
+
+// --profile, for every command.
+void add_profile_option(CLI::App& app) {
+  for (CLI::App* c : app.get_subcommands(nullptr))
+    c->add_option_function<std::string>(
+         "--profile", [](const std::string& file) { retort::Profile::start(file); },
+         "Operators by time on standard error, and a Chrome trace in this file")
+        ->type_name("FILE");
+}
+// At the end, whatever it was.
+struct ProfileReport {
+  ~ProfileReport() {
+    if (!retort::Profile::on()) return;
+    try {
+      fmt::print(stderr, "{}", retort::Profile::finish());
+    } catch (const std::exception& e) {
+      fmt::print(stderr, "retort: {}\n", e.what());
+    }
+  }
+};
 
 // What was printed has to arrive: a full disk behind standard output is an error.
 int flushed(int status) {
@@ -68,7 +89,9 @@ int main(int argc, char** argv) {
   retort::add_exact_command(app);
   retort::add_modes_command(app);
   retort::add_sinkhorn_command(app);
+  add_profile_option(app);
   if (is_unknown_command(app, argc, argv)) return 2;
+  ProfileReport profile;
   try {
     app.parse(argc, argv);
     return flushed(0);
