@@ -36,7 +36,7 @@ TESTS = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tests/cudnn/% tests/simt/%,$(
 BENCH = $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard bench/*.cpp))
 
 .SECONDARY:
-.PHONY: all deps test demo docs browser-test screenshots bench cuda simt simt-check check-adding check-cuda gpu-check format check-format install clean help
+.PHONY: all deps test demo docs browser-test screenshots bench bench-peers cuda simt simt-check check-adding check-cuda gpu-check format check-format install clean help
 all: deps $(BUILD)/retort  ## build the program, build/retort
 
 help:  ## this list
@@ -192,8 +192,13 @@ browser-test: deps $(BUILD)/retort docs  ## report, lab and book in headless Chr
 screenshots: deps $(BUILD)/retort  ## docs/images: the reports of the demo (make demo) and of the en-ro comparison, the lab
 	tests/browser/screenshots $(BUILD)/retort docs/images
 
-bench: deps $(BUILD)/bench/run  ## speed of the training step against the machine's limit
-	$(BUILD)/bench/run --json $(BUILD)/bench/results.json
+bench-peers: PACKAGES += python3-venv
+bench-peers: deps  ## PyTorch, transformers, CTranslate2, POT, into build/peers
+	python3 -m venv $(BUILD)/peers
+	$(BUILD)/peers/bin/pip install -q -r bench/peers/requirements.txt
+bench: deps $(BUILD)/bench/run $(BUILD)/retort  ## speed against peers (make bench-peers) and limits, 20 minutes; ROW=step/3 for one
+	$(BUILD)/bench/run --only "$(ROW)" --json $(BUILD)/bench/limits.json
+	bench/compare.py --only "$(ROW)" --json $(BUILD)/bench/peers.json
 
 CLANG_FORMAT ?= clang-format
 FORMATTED = $(shell git ls-files '*.cpp' '*.h')

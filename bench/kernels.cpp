@@ -13,7 +13,7 @@
 namespace retort {
 namespace {
 
-struct Work {
+struct Kernel {
   std::string name;
   double bytes = 0, operations = 0;
   std::function<void()> run;
@@ -21,7 +21,7 @@ struct Work {
 
 // Seconds of one of `times` runs that are asked for together: what asking and waiting cost is not
 // the kernel's.
-double time(Device device, const Work& w, int times) {
+double time(Device device, const Kernel& w, int times) {
   device_synchronize(device);
   double start = now();
   for (int i = 0; i < times; i++) w.run();
@@ -36,15 +36,15 @@ Tensor filled(Shape shape, Dtype dtype, Device device) {
 
 // Times each of `works` named so in turn with what is its limit, the best rate of `limits`.
 void measure(Device device, Dtype dtype, const std::string& only, double seconds,
-             const std::vector<Work>& limits, const std::vector<Work>& works, Json& rows) {
+             const std::vector<Kernel>& limits, const std::vector<Kernel>& works, Json& rows) {
   int times = device == Device::cuda ? 20 : 1;
-  for (const Work& w : works) {
+  for (const Kernel& w : works) {
     if (w.name.find(only) == std::string::npos) continue;
-    auto rate = [](const Work& v, double t) { return (v.bytes ? v.bytes : v.operations) / t; };
+    auto rate = [](const Kernel& v, double t) { return (v.bytes ? v.bytes : v.operations) / t; };
     std::vector<double> own;
     double most = 0;
     for (double begin = now(); own.size() < 5 || now() - begin < seconds;) {
-      for (const Work& limit : limits)
+      for (const Kernel& limit : limits)
         most = std::max(most, rate(limit, time(device, limit, times)));
       own.push_back(time(device, w, times));
     }
@@ -78,14 +78,14 @@ Json bench_kernels(Device device, const std::string& only, double seconds) {
            a = filled({M, M}, dtype, device);
     Tensor labels = Tensor::from(std::vector<int>(size_t(N), 3), {N}, device);
     double row = double(x.storage->bytes);
-    std::vector<Work> bandwidth = {{"map", 2 * row, 0, [=] { scale(x, 1); }}};
+    std::vector<Kernel> bandwidth = {{"map", 2 * row, 0, [=] { scale(x, 1); }}};
     if (device == Device::cuda)
       bandwidth.push_back({"copy", 2 * row, 0, [=] {
                              device_copy(device, y.storage->data, device, x.storage->data,
                                          x.storage->bytes);
                            }});
-    std::vector<Work> arithmetic = {{"product", 0, 2.0 * M * M * M, [=] { matmul(a, a); }}};
-    std::vector<Work> works = {{"softmax", 2 * row, 0, [=] { softmax(x); }},
+    std::vector<Kernel> arithmetic = {{"product", 0, 2.0 * M * M * M, [=] { matmul(a, a); }}};
+    std::vector<Kernel> works = {{"softmax", 2 * row, 0, [=] { softmax(x); }},
                                {"layer_norm", 2 * row, 0, [=] { layer_norm(x, gain, gain); }},
                                {"gelu", 2 * row, 0, [=] { gelu(x); }},
                                {"add", 3 * row, 0, [=] { add(x, y); }},

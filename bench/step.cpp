@@ -7,12 +7,15 @@
 //             the steps
 //   fraction  GFLOP/s over raw
 #include <fmt/core.h>
+#include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "bench/bench.h"
 
 #include "engine/optimizer.h"
+#include "engine/safetensors.h"
 #include "kernels/gemm.h"
 #include "losses/divergence.h"
 #include "models/model.h"
@@ -82,14 +85,50 @@ Model make(const Configuration& c, const Size& s, uint64_t seed, Dtype dtype, De
   return Model(m, seed, dtype, device);
 }
 
-Json measure(Device device, Dtype dtype, const Configuration& c, double seconds) {
-  Model teacher = make(c, c.teacher, 1, dtype, device),
-        student = make(c, c.student, 2, dtype, device);
-  auto adam = make_optimizer({}, student.parameters());
-  std::vector<int> ids(size_t(c.B) * size_t(c.T));
-  for (size_t i = 0; i < ids.size(); i++) ids[i] = int(uniform({3}, 0, uint32_t(i)) * float(c.V));
+// Teacher, student and optimizer of a configuration, and their training step.
+struct Distillation {
+  const Configuration& c;
+  Model teacher, student;
+  std::unique_ptr<Optimizer> adam;
   Inputs in;
-  in.target = Tensor::from(ids, {c.B, c.T}, device);
+  Tensor norm;  // of the last step's gradient
+
+  Distillation(const Configuration& c, Dtype dtype, Device device)
+      : c(c),
+        teacher(make(c, c.teacher, 1, dtype, device)),
+        student(make(c, c.student, 2, dtype, device)),
+        adam(make_optimizer({}, student.parameters())) {
+    in.target = random_ids({c.B, c.T}, 3, c.V).to(device);
+  }
+  /// Calls lap(name) behind each part; returns the loss.
+  template <class Lap>
+  Tensor step(Lap lap) {
+    int N = c.B * c.T;
+    student.parameters().zero_grads();
+    Tensor target;
+    {
+      NoGrad quiet;
+      Pass pass;
+      target = reshape(teacher.forward(in, pass).logits, {N, c.V});
+    }
+    lap("teacher forward");
+    Pass pass;
+    Tensor logits = reshape(student.forward(in, pass).logits, {N, c.V});
+    lap("student forward");
+    Tensor loss = mean(divergence({"js"}, target, logits));
+    lap("js");
+    backward(loss);
+    lap("backward");
+    norm = clip_grad_norm(student.parameters(), 1);
+    lap("clip");
+    adam->step(1e-4);
+    lap("adamw");
+    return loss.detach();
+  }
+};
+
+Json measure(Device device, Dtype dtype, const Configuration& c, double seconds) {
+  Distillation pair(c, dtype, device);
   int N = c.B * c.T;
   std::map<std::string, std::vector<double>> parts;
   std::vector<double> steps;
@@ -108,25 +147,7 @@ Json measure(Device device, Dtype dtype, const Configuration& c, double seconds)
       if (i > 1) parts[name].push_back(u - t);
       t = u;
     };
-    student.parameters().zero_grads();
-    Tensor target;
-    {
-      NoGrad quiet;
-      Pass pass;
-      target = reshape(teacher.forward(in, pass).logits, {N, c.V});
-    }
-    lap("teacher forward");
-    Pass pass;
-    Tensor logits = reshape(student.forward(in, pass).logits, {N, c.V});
-    lap("student forward");
-    Tensor loss = mean(divergence({"js"}, target, logits));
-    lap("js");
-    backward(loss);
-    lap("backward");
-    clip_grad_norm(student.parameters(), 1);
-    lap("clip");
-    adam->step(1e-4);
-    lap("adamw");
+    pair.step(lap);
     device_synchronize(device);
     if (i && i % 2 == 0) steps.push_back(now() - start);
     for (int k = 0; k < 4; k++)
@@ -168,6 +189,87 @@ Json bench_steps(Device device, const std::string& only, double seconds) {
       rows.push_back(j);
     }
   return rows;
+}
+
+Json bench_growth(const std::string& only) {
+  Json rows = Json::array();
+  if (std::string("growth").find(only) == std::string::npos) return rows;
+  const Configuration base = kConfigurations[0];
+  int all = omp_get_max_threads();
+  auto seconds = [](const Configuration& c) {
+    Distillation pair(c, Dtype::f32, Device::cpu);
+    std::vector<double> times;
+    for (int i = 0; i < 6; i++) {  // the first warms up
+      double start = now();
+      pair.step([](const char*) {});
+      if (i) times.push_back(now() - start);
+    }
+    return median(times);
+  };
+  fmt::print("\n| step time against | values | ms | exponent |\n|---|---|---|---:|\n");
+  auto grow = [&](const char* what, std::vector<int> values, auto set) {
+    std::vector<double> times;
+    double sx = 0, sy = 0, sxx = 0, sxy = 0, n = double(values.size());
+    std::string xs, ys;
+    for (int v : values) {
+      Configuration c = base;
+      set(c, v);
+      times.push_back(seconds(c));
+      double x = std::log(v), y = std::log(times.back());
+      sx += x, sy += y, sxx += x * x, sxy += x * y;
+      xs += fmt::format("{}{}", xs.empty() ? "" : ", ", v);
+      ys += fmt::format("{}{:.1f}", ys.empty() ? "" : ", ", 1e3 * times.back());
+    }
+    double exponent = (n * sxy - sx * sy) / (n * sxx - sx * sx);  // of a straight line through logs
+    fmt::print("| {} | {} | {} | {:.2f} |\n", what, xs, ys, exponent);
+    std::fflush(stdout);
+    rows.push_back({{"name", what}, {"values", values}, {"seconds", times}, {"exponent", exponent}});
+  };
+  grow("length", {64, 128, 256, 512, 1024}, [](Configuration& c, int v) { c.T = v; });
+  grow("vocabulary", {4096, 8192, 16384, 32768}, [](Configuration& c, int v) { c.V = v; });
+  grow("batch", {2, 4, 8, 16, 32}, [](Configuration& c, int v) { c.B = v; });
+  grow("layers of both", {2, 4, 8, 16},
+       [](Configuration& c, int v) { c.teacher.layers = c.student.layers = v; });
+  if (all > 1)
+    grow("threads", {1, all}, [](Configuration&, int v) { omp_set_num_threads(v); });
+  omp_set_num_threads(all);
+  return rows;
+}
+
+std::vector<Work> step_works() {
+  std::vector<Work> works;
+  for (size_t i = 0; i < std::size(kConfigurations); i++)
+    for (Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+      const Configuration& c = kConfigurations[i];
+      std::string name = "step/" + std::to_string(i + 1);
+      if (dtype == Dtype::bf16) name += "/bf16";
+      works.push_back({name, [=, &c](const std::string& folder) {
+                         auto pair = std::make_shared<Distillation>(c, dtype, Device::cpu);
+                         if (dtype == Dtype::f32) {
+                           for (auto [model, size, who] :
+                                {std::tuple{&pair->teacher, c.teacher, "teacher"},
+                                 std::tuple{&pair->student, c.student, "student"}})
+                             publish(*model, "gpt2",
+                                     {{"vocab_size", c.V},
+                                      {"n_embd", size.width},
+                                      {"n_layer", size.layers},
+                                      {"n_head", size.heads},
+                                      {"n_positions", c.T},
+                                      {"activation_function", "gelu_pytorch_tanh"},
+                                      {"resid_pdrop", 0},
+                                      {"embd_pdrop", 0},
+                                      {"attn_pdrop", 0}},
+                                     folder + "/" + who);
+                           save_safetensors(folder + "/inputs.safetensors",
+                                            {{"ids", pair->in.target}});
+                         }
+                         return [pair] {
+                           Tensor loss = pair->step([](const char*) {});
+                           return Results{{"loss", loss}, {"norm", pair->norm.to(Dtype::f32)}};
+                         };
+                       }});
+    }
+  return works;
 }
 
 }  // namespace retort

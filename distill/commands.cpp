@@ -2,6 +2,7 @@
 #include "distill/commands.h"
 
 #include "build_commit.h"
+#include "engine/profile.h"
 
 namespace retort {
 
@@ -31,6 +32,12 @@ void add_commands(CLI::App& app) {
   add_sinkhorn_command(app);
   add_completion_command(app);
   add_man_command(app);
+  for (CLI::App* command : app.get_subcommands(nullptr))
+    command
+        ->add_option_function<std::string>(
+            "--profile", [](const std::string& file) { Profile::start(file); },
+            "Operators by time on standard error, and a Chrome trace in this file")
+        ->type_name("FILE");
 }
 
 }  // namespace retort

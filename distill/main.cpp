@@ -14,6 +14,7 @@
 #include "distill/commands.h"
 #include "distill/progress.h"
 #include "distill/recipe.h"
+#include "engine/profile.h"
 #include "engine/suggest.h"
 
 namespace {
@@ -66,6 +67,18 @@ std::string suggestion(const std::string& message) {
   return retort::did_you_mean(message.substr(colon + 2, at - colon - 2), names);
 }
 
+// The profile that was asked for, at the end, whatever that is.
+struct ProfileReport {
+  ~ProfileReport() {
+    if (!retort::Profile::on()) return;
+    try {
+      fmt::print(stderr, "{}", retort::Profile::finish());
+    } catch (const std::exception& e) {
+      fmt::print(stderr, "retort: {}\n", e.what());
+    }
+  }
+};
+
 // What was printed has to arrive: a full disk behind standard output is an error.
 int flushed(int status) {
   if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return status;
@@ -82,6 +95,7 @@ int main(int argc, char** argv) {
   CLI::App app;
   retort::add_commands(app);
   if (is_misspelt(app, argc, argv)) return 2;
+  ProfileReport profile;
   try {
     app.parse(argc, argv);
     return flushed(0);

@@ -14,6 +14,7 @@
 #include "distill/progress.h"
 #include "distill/scores.h"
 #include "distill/sequences.h"
+#include "engine/profile.h"
 #include "engine/checkpoint.h"
 #include "engine/memory.h"
 #include "engine/safetensors.h"
@@ -227,6 +228,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
       }
       batches.push_back(batcher.batch(at.epoch, at.index++));
     }
+    Profile::mark("batches");
     double rate = learning_rate(schedule, at.step);
     Update r;
     double loss = 0, norm = 0;
@@ -236,9 +238,12 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
       Tensor gradient;
       auto update = [&] {
         parameters.zero_grads();
+        Profile::mark("zero gradients");
         objective.accumulate(model, r);
         gradient = clip_grad_norm(parameters, t.clip);
+        Profile::mark("clip");
         optimizer->step(rate, gradient + scale(r.loss(), 0));  // NaN where the loss is not finite
+        Profile::mark("optimizer");
       };
       t.graph ? graph.run(update) : update();
       // All is asked for; here the host waits for the device.

@@ -260,6 +260,24 @@ void add_attention(std::vector<GradCase>& c) {
           if (a.bias) x.push_back(normal({a.H, a.T + a.S - 1}, 4));
           return x;
         }));
+  Attention causal;
+  causal.causal = true;
+  c.push_back(make(
+      "attention of keys and values together",
+      [=](const Inputs& x) { return attention(x[0], x[1], causal); },
+      [] {
+        return Inputs{normal({2, 4, 4, 3}, 1), normal({2, 5, 4, 3}, 2)};
+      }));
+  c.push_back(make(
+      "attention of queries, keys and values together",
+      [=](const Inputs& x) {
+        Attention o = causal;
+        o.bias = x[1];
+        return attention(x[0], 2, o);
+      },
+      [] {
+        return Inputs{normal({2, 5, 6, 3}, 1), normal({2, 9}, 2)};
+      }));
 }
 
 }  // namespace

@@ -30,10 +30,13 @@ AttentionArgs<T> arguments(const Tensor& q, const Tensor& k, const Tensor& v, co
   return a;
 }
 
-}  // namespace
-
-Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
-                 const Attention& options) {
+// The numbers, and what gives the gradients in q, k, v and bias.
+struct Attended {
+  Tensor y;
+  Backward back;
+};
+Attended attend(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
+                const Attention& options) {
   auto shapes = [&] {
     return text(q_in.shape) + ", " + text(k_in.shape) + ", " + text(v_in.shape);
   };
@@ -66,9 +69,8 @@ Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
   dispatch(q.dtype, [&]<class T>(T) {
     attention_forward(q.device(), arguments<T>(q, k, v, o), y.data<T>(), log_sum.data<Real<T>>());
   });
-  return record(
-      "attention", y, {q, k, v, options.bias},
-      [q = q.detach(), k = k.detach(), v = v.detach(), o, y, log_sum](const Tensor& dy_in) {
+  return {
+      y, [q = q.detach(), k = k.detach(), v = v.detach(), o, y, log_sum](const Tensor& dy_in) {
         Tensor dy = contiguous(dy_in), dq = q.like(), dk = k.like(), dv = v.like(), dbias;
         if (o.bias.defined()) dbias = Tensor(o.bias.shape, real_of(q.dtype), q.device());
         dispatch(q.dtype, [&]<class T>(T) {
@@ -81,7 +83,41 @@ Tensor attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
                              static_cast<Real<T>*>(scratch.data));
         });
         return Grads{dq, dk, dv, dbias};
-      });
+      }};
+}
+
+// Heads of keys, then as many of values.
+Tensor keys(const Tensor& kv) { return slice(kv, 2, 0, kv.dim(2) / 2); }
+Tensor values(const Tensor& kv) { return slice(kv, 2, kv.dim(2) / 2, kv.dim(2) / 2); }
+
+}  // namespace
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attention& options) {
+  auto [y, back] = attend(q, k, v, options);
+  return record("attention", y, {q, k, v, options.bias}, back);
+}
+
+Tensor attention(const Tensor& q, const Tensor& kv, const Attention& options) {
+  ENSURE(kv.rank() == 4 && kv.dim(2) % 2 == 0,
+         "attention: expected keys and values (B, S, 2 K, D), got " + text(kv.shape));
+  Tensor together = kv.detach();
+  auto [y, back] = attend(q, keys(together), values(together), options);
+  return record("attention", y, {q, kv, options.bias}, [back = back](const Tensor& dy) {
+    Grads g = back(dy);
+    return Grads{g[0], concat({g[1], g[2]}, 2), g[3]};
+  });
+}
+
+Tensor attention(const Tensor& qkv, int heads, const Attention& options) {
+  ENSURE(qkv.rank() == 4 && heads > 0 && heads < qkv.dim(2) && (qkv.dim(2) - heads) % 2 == 0,
+         "attention: expected queries, keys and values (B, T, H + 2 K, D) with H = " +
+             std::to_string(heads) + ", got " + text(qkv.shape));
+  Tensor all = qkv.detach(), kv = slice(all, 2, heads, qkv.dim(2) - heads);
+  auto [y, back] = attend(slice(all, 2, 0, heads), keys(kv), values(kv), options);
+  return record("attention", y, {qkv, {}, options.bias}, [back = back](const Tensor& dy) {
+    Grads g = back(dy);
+    return Grads{concat({g[0], g[1], g[2]}, 2), {}, g[3]};
+  });
 }
 
 }  // namespace retort

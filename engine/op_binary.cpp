@@ -81,6 +81,19 @@ Tensor compute(const char* name, const Tensor& a_in, const Tensor& b_in) {
   return map(contiguous(expand(a_in, shape)), contiguous(expand(b_in, shape)), F{});
 }
 
+template <class T>
+struct ScaleRows {  // x[row] *= factor[row]
+  const T* factor;
+  T* x;
+  int n;
+  template <class Team>
+  HD void operator()(Team team, int row) const {
+    T c = factor[row];
+    team.each(
+        n, [&](int, T& v) { v *= c; }, inout(x + size_t(row) * n));
+  }
+};
+
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
@@ -121,6 +134,16 @@ void add_in_place(const Tensor& x, const Tensor& y_in) {
   dispatch(x.dtype, [&]<class T>(T) {
     map(x.device(), x.size(), x.data<T>(), Add{}, static_cast<const T*>(x.data<T>()),
         static_cast<const T*>(y.data<T>()));
+  });
+}
+
+void scale_rows_in_place(const Tensor& x, const Tensor& factor) {
+  ENSURE(x.is_contiguous() && factor.is_contiguous() && factor.size() == size_t(x.rows()) &&
+             x.dtype == factor.dtype,
+         "scale_rows_in_place: expected contiguous x (N, V) and a factor (N) of its type, got " +
+             text(x.shape) + " and " + text(factor.shape));
+  dispatch_real(x.dtype, [&]<class T>(T) {
+    rows(x.device(), x.rows(), ScaleRows<T>{factor.data<T>(), x.data<T>(), x.cols()});
   });
 }
 

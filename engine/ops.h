@@ -21,6 +21,8 @@ inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 /// x += y for equal shapes, outside the tape.
 void add_in_place(const Tensor& x, const Tensor& y);
+/// Row r of x (N, V) times factor[r], f32 or f64, outside the tape.
+void scale_rows_in_place(const Tensor& x, const Tensor& factor);
 
 // Elementwise functions of one tensor. engine/op_unary.cpp
 Tensor scale(const Tensor& x, double factor, double shift = 0);  ///< factor x + shift
@@ -116,6 +118,10 @@ struct Attention {
 /// (grouped heads) -> (B, T, H, D). Scores exist one tile at a time. A query that sees no key gives
 /// zeros. engine/op_attention.cpp
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attention& options = {});
+/// The same of heads that one projection made, whose gradient is then one tensor: of kv (B, S, 2 K,
+/// D), K heads of keys and K of values; of qkv (B, T, H + 2 K, D), `heads` = H of queries before.
+Tensor attention(const Tensor& q, const Tensor& kv, const Attention& options = {});
+Tensor attention(const Tensor& qkv, int heads, const Attention& options = {});
 /// Rotary positions (Su et al. 2021, half-split form): rotates x (B, T, H, D) at positions i32 (B,
 /// T).
 Tensor rotary(const Tensor& x, const Tensor& positions, double base = 10000);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/ops.h"
+#include "engine/profile.h"
 
 namespace retort {
 namespace {
@@ -11,14 +12,18 @@ namespace {
 thread_local int quiet = 0;
 thread_local long operators = 0;
 
-// Adds in place into a parameter's buffer, which the optimizer holds; elsewhere starts with the
-// first.
-void arrive(Node& node, const Tensor& gradient) {
+// Adds in place into a parameter's buffer, which the optimizer holds; elsewhere, and where a leaf
+// has no buffer yet and nobody else holds the gradient, starts with the first.
+void arrive(Node& node, Tensor gradient) {
   ENSURE(gradient.shape == node.shape, std::string("backward: gradient of shape ") +
                                            text(gradient.shape) + " for output of " + node.name +
                                            " with shape " + text(node.shape));
-  Tensor g = cast(gradient, node.order == 0 ? real_of(node.dtype) : node.dtype);
-  if (node.order == 0) {
+  Dtype dtype = node.order == 0 ? real_of(node.dtype) : node.dtype;
+  Tensor g = gradient.dtype == dtype ? std::move(gradient) : cast(gradient, dtype);
+  if (node.order == 0 && !node.grad.defined() && g.storage.use_count() == 1 && g.is_contiguous() &&
+      !g.storage->owner) {
+    node.grad = g.detach();
+  } else if (node.order == 0) {
     MemoryScope scope(MemoryClass::gradients);
     if (!node.grad.defined()) node.grad = Tensor::zeros(g.shape, g.dtype, g.device());
     add_in_place(node.grad, g);
@@ -39,6 +44,7 @@ bool recorded(const std::vector<Tensor>& inputs) {
 
 Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, Backward back) {
   y.node = nullptr;
+  if (Profile::on()) Profile::mark(name, y, inputs);
   if (!recorded(inputs)) return y;
   std::vector<std::shared_ptr<Node>> nodes;
   for (const Tensor& x : inputs) nodes.push_back(x.node);
@@ -76,14 +82,14 @@ void backward(const Tensor& y, const Tensor& dy) {
     ENSURE(node->back, std::string("backward: operator ") + node->name +
                            " has no backward, or its tape was used and freed");
     Grads g = node->back(node->grad);
+    if (Profile::on()) Profile::mark(std::string(node->name) + " backward", node->grad, g);
     node->grad = {};
     node->back = {};  // frees what the closure held
     for (size_t i = 0; i < node->inputs.size() && i < g.size(); i++) {
       const std::shared_ptr<Node>& input = node->inputs[i];
       if (!input || !g[i].defined()) continue;
-      arrive(*input, g[i]);
+      arrive(*input, std::move(g[i]));
       if (input->order) queue.insert(input);
-      g[i] = {};
     }
     node->inputs.clear();
   }

@@ -120,11 +120,71 @@ void forward_tiles(const Head<T>& head, int i0, int rows, const Real<T>* kt, con
   }
 }
 
-// One query, as in decoding: dot products on K and V where they lie.
+// W neighbours as numbers of the type of computation.
+template <class T>
+auto load(const T* x) {
+  typename Vec<Real<T>>::type v;
+  for (int i = 0; i < Vec<Real<T>>::size; i++) v[i] = Real<T>(x[i]);
+  return v;
+}
+// The sums of W vectors as one: lane i of level d takes its half from vector i or i + d.
+template <class R>
+auto sums_of(typename Vec<R>::type* v) {
+  using Lanes = std::conditional_t<sizeof(R) == 4, int32_t, int64_t>;
+  typedef Lanes Mask __attribute__((vector_size(64)));
+  constexpr int W = Vec<R>::size;
+#pragma GCC unroll 4
+  for (int d = W / 2; d > 0; d /= 2) {
+    Mask near, far;
+#pragma GCC unroll 16
+    for (int e = 0; e < W; e++)
+      near[e] = e & d ? W + e - d : e, far[e] = e & d ? W + e : e + d;
+#pragma GCC unroll 8
+    for (int i = 0; i < d; i++)
+      v[i] = __builtin_shuffle(v[i], v[i + d], near) + __builtin_shuffle(v[i], v[i + d], far);
+  }
+  return v[0];
+}
+
+// s[j] = q . k_j for `count` keys, W of them at a time, and what D leaves over one by one.
+template <class T>
+void dots(const T* q, const T* k, size_t step, int count, int D, Real<T>* s) {
+  using R = Real<T>;
+  using V = typename Vec<R>::type;
+  constexpr int W = Vec<R>::size;
+  for (int j0 = 0; j0 < count; j0 += W) {
+    V v[W] = {};
+    int n = std::min(W, count - j0);
+    for (int j = 0; j < n; j++) {
+      const T* x = k + size_t(j0 + j) * step;
+      for (int d = 0; d + W <= D; d += W) v[j] += load(q + d) * load(x + d);
+    }
+    V sum = sums_of<R>(v);
+    for (int j = 0; j < n; j++) s[j0 + j] = sum[j];
+  }
+  for (int d = D / W * W; d < D; d++)
+    for (int j = 0; j < count; j++) s[j] += R(q[d]) * R(k[size_t(j) * step + d]);
+}
+
+// y += sum_j p_j v_j, as many as U vectors of y in registers at a time.
+template <int U, class T>
+void weigh(const Real<T>* p, const T* v, size_t step, int count, Real<T>* y) {
+  using V = typename Vec<Real<T>>::type;
+  constexpr int W = Vec<Real<T>>::size;
+  V sum[U];
+  for (int u = 0; u < U; u++) sum[u] = load(y + u * W);
+  for (int j = 0; j < count; j++)
+    for (int u = 0; u < U; u++) sum[u] += p[j] * load(v + size_t(j) * step + u * W);
+  for (int u = 0; u < U; u++)
+    for (int i = 0; i < W; i++) y[u * W + i] = sum[u][i];
+}
+
+// One query, as in decoding: K and V are read where they lie.
 template <class T>
 void forward_row(const Head<T>& head, int i, T* out, Real<T>* log_sum,
                  std::vector<Real<T>>& scratch) {
   using R = Real<T>;
+  constexpr int W = Vec<R>::size;
   const AttentionArgs<T>& a = head.a;
   const T *q = head.q(i), *k = head.k(), *v = head.v();
   scratch.assign(size_t(a.D), R(0));
@@ -133,24 +193,17 @@ void forward_row(const Head<T>& head, int i, T* out, Real<T>* log_sum,
   int last = head.seen(i), D = a.D;
   for (int j0 = 0; j0 < last; j0 += N) {
     R s[N] = {};
-    int n = std::min(N, last - j0);
-    for (int j = 0; j < n; j++) {
-      const T* x = k + size_t(j0 + j) * a.ks.position;
-      R dot = 0;
-#pragma omp simd reduction(+ : dot)
-      for (int d = 0; d < D; d++) dot += R(q[d]) * R(x[d]);
-      s[j] = dot;
-    }
+    int n = std::min(N, last - j0), d = 0;
+    dots(q, k + size_t(j0) * a.ks.position, a.ks.position, n, D, s);
     finish(head, i, j0, s);
     R shrink = online.take(s);
-    for (int d = 0; d < D; d++) y[d] *= shrink;
+    for (int e = 0; e < D; e++) y[e] *= shrink;
     if (a.dropout > 0) drop(head, i, j0, s);
-    for (int j = 0; j < n; j++) {
-      const T* x = v + size_t(j0 + j) * a.vs.position;
-      R p = s[j];
-#pragma omp simd
-      for (int d = 0; d < D; d++) y[d] += p * R(x[d]);
-    }
+    const T* x = v + size_t(j0) * a.vs.position;
+    for (; d + 4 * W <= D; d += 4 * W) weigh<4>(s, x + d, a.vs.position, n, y + d);
+    for (; d + W <= D; d += W) weigh<1>(s, x + d, a.vs.position, n, y + d);
+    for (; d < D; d++)
+      for (int j = 0; j < n; j++) y[d] += s[j] * R(x[size_t(j) * a.vs.position + d]);
   }
   R f = online.sum > 0 ? 1 / online.sum : R(0);
   T* to = out + head.row(i);

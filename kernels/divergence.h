@@ -120,18 +120,4 @@ struct DivergenceRow {
   }
 };
 
-template <class T>
-struct ScaleRows {  // dx[row] = g[row] dy[row]
-  const T *g, *dy;
-  T* dx;
-  int n;
-  template <class Team>
-  HD void operator()(Team team, int row) const {
-    size_t o = size_t(row) * n;
-    T c = dy[row];
-    team.each(
-        n, [&](int, T a, T& b) { b = a * c; }, g + o, out(dx + o));
-  }
-};
-
 }  // namespace retort

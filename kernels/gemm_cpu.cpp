@@ -16,9 +16,44 @@
 namespace retort {
 namespace {
 
-// Own tiles: op(B) packed in blocks of 64 x 64, op(A) read where it lies. Every element of C is one
-// sum over k in order, so its bits depend on its row of A and column of B alone. oneDNN's do not
-// have that property: its kernels change with m and the number of threads.
+// X W^T with few rows of X, as in decoding: C^T = W X^T, so that W is read where it lies and only X
+// is copied, transposed. Every element of C is one sum over k in order, so its bits depend on its
+// row of X and of W alone. oneDNN's do not have that property: its kernels change with m and the
+// number of threads.
+template <class T>
+void by_rows(const Gemm& g, const T* x, const T* w, T* c) {
+  constexpr int M = 64, N = 64;
+  int down = (g.m + M - 1) / M, across = (g.n + N - 1) / N;
+  std::vector<T> panels(size_t(down) * M * size_t(g.k));
+  auto width = [&](int i0) { return padded<T>(std::min(M, g.m - i0)); };
+#pragma omp parallel if (size_t(g.m) * size_t(g.n) * size_t(g.k) > 65536)
+  {
+#pragma omp for
+    for (int panel = 0; panel < down; panel++) {
+      int i0 = panel * M, wide = width(i0);
+      T* p = panels.data() + size_t(panel) * M * size_t(g.k);
+      for (int i = 0; i < wide; i++)
+        for (int l = 0; l < g.k; l++)
+          p[size_t(l) * wide + i] = i0 + i < g.m ? x[size_t(i0 + i) * g.lda + l] : T(0);
+    }
+#pragma omp for
+    for (int block = 0; block < down * across; block++) {
+      alignas(64) T ct[N * M];
+      int panel = block % down, i0 = panel * M, j0 = block / down * N, wide = width(i0);
+      int m = std::min(M, g.m - i0), n = std::min(N, g.n - j0);
+      std::fill(ct, ct + n * wide, T(0));
+      tile_gemm<T>(n, wide, g.k, w + size_t(j0) * g.ldb, size_t(g.ldb), 1,
+                   panels.data() + size_t(panel) * M * size_t(g.k), wide, ct, wide);
+      for (int i = 0; i < m; i++) {
+        T* out = c + size_t(i0 + i) * g.ldc + j0;
+        for (int j = 0; j < n; j++)
+          out[j] = ct[j * wide + i] + (g.beta != 0 ? T(g.beta) * out[j] : T(0));
+      }
+    }
+  }
+}
+
+// Own tiles: op(B) packed in blocks of 64 x 64, op(A) read where it lies; one sum over k in order.
 template <class T>
 void tiled(const Gemm& g, const T* a, const T* b, T* c) {
   constexpr int M = 128, N = 64;
@@ -154,6 +189,7 @@ bool by_primitive(const Gemm& g, const bf16* a, const bf16* b, Out* c) {
 }
 
 void product(const Gemm& g, const float* a, const float* b, float* c) {
+  if (g.stable_rows && g.tb && !g.ta) return by_rows(g, a, b, c);
   if (g.stable_rows || g.k == 0) return tiled(g, a, b, c);
   check(dnnl_sgemm(g.ta ? 'T' : 'N', g.tb ? 'T' : 'N', g.m, g.n, g.k, 1.f, a, g.lda, b, g.ldb,
                    g.beta, c, g.ldc),

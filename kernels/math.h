@@ -150,11 +150,15 @@ HD float log1p_(float u) {
 #endif
 }
 
+/// log(1 + exp(-|x|)), what softplus_(x) has over max(x, 0).
+template <class T>
+HD T softplus_tail(T x) {
+  return log1p_(exp_(-abs_(x)));
+}
 /// log(1 + exp(x)) without overflow.
 template <class T>
 HD T softplus_(T x) {
-  T a = x < 0 ? -x : x;
-  return (x > 0 ? x : T(0)) + log1p_(exp_(-a));
+  return (x > 0 ? x : T(0)) + softplus_tail(x);
 }
 
 /// p x with 0 * inf = 0, for p >= 0. An and-mask: a select here makes g++ thread the branch p > 0

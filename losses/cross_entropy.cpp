@@ -5,7 +5,6 @@
 #include "engine/map.h"
 #include "engine/suggest.h"
 #include "kernels/cross_entropy.h"
-#include "kernels/divergence.h"
 
 namespace retort {
 
@@ -29,12 +28,8 @@ Tensor cross_entropy(const Tensor& logits_in, const Tensor& labels_in, double sm
                          T(smoothing), x.cols()});
   });
   return record("cross_entropy", loss, {x}, [dx](const Tensor& dy_in) {
-    Tensor dy = contiguous(dy_in), out = dx.like();
-    dispatch_real(dx.dtype, [&]<class T>(T) {
-      rows(dx.device(), dx.rows(),
-           ScaleRows<T>{dx.data<T>(), dy.data<T>(), out.data<T>(), dx.cols()});
-    });
-    return Grads{out};
+    scale_rows_in_place(dx, contiguous(dy_in));  // a tape is used once
+    return Grads{dx};
   });
 }
 

@@ -192,12 +192,9 @@ Tensor divergence(const DivergenceName& name, const Tensor& teacher_in, const Te
     if (!std::isfinite(values[i])) explain(e, teacher, student, int(i), options, needs_p, needs_q);
   return record("divergence", loss, {student, options.mixture},
                 [ds, dmixture, mixes = bool(options.mixture.node)](const Tensor& dy_in) {
-                  Tensor dy = contiguous(dy_in), dx = ds.like();
-                  dispatch_real(ds.dtype, [&]<class T>(T) {
-                    rows(ds.device(), ds.rows(),
-                         ScaleRows<T>{ds.data<T>(), dy.data<T>(), dx.data<T>(), ds.cols()});
-                  });
-                  return Grads{dx, mixes ? mul(dy, dmixture) : Tensor()};
+                  Tensor dy = contiguous(dy_in);
+                  scale_rows_in_place(ds, dy);  // a tape is used once
+                  return Grads{ds, mixes ? mul(dy, dmixture) : Tensor()};
                 });
 }
 

@@ -76,18 +76,19 @@ SelfAttention::SelfAttention(Parameters& p, const std::string& name, const Model
 Tensor SelfAttention::operator()(const Tensor& x, const Context& context) const {
   int B = x.dim(0), T = x.dim(1);
   Tensor all = reshape(qkv(x), {B, T, heads + 2 * kv_heads, head_size});
+  Attention o = options_of(context, scale, dropout);
+  o.causal = context.causal, o.lengths = context.lengths, o.bias = context.bias;
+  if (!rotate && !context.cache) return out(merge_heads(attention(all, heads, o)));
   Tensor q = slice(all, 2, 0, heads), kv = slice(all, 2, heads, 2 * kv_heads);
   if (rotate) {
     q = rotary(q, context.positions);
     kv = concat({rotary(keys(kv), context.positions), values(kv)}, 2);
   }
-  Attention o = options_of(context, scale, dropout);
-  o.causal = context.causal, o.lengths = context.lengths, o.bias = context.bias;
   if (context.cache) {
     store(context.cache->own, kv, context.positions);
     if (context.cache_length) kv = slice(context.cache->own, 1, 0, context.cache_length);
   }
-  return out(merge_heads(attention(q, keys(kv), values(kv), o)));
+  return out(merge_heads(attention(q, kv, o)));
 }
 
 CrossAttention::CrossAttention(Parameters& p, const std::string& name, const ModelConfig& c,
@@ -112,7 +113,7 @@ Tensor CrossAttention::operator()(const Tensor& x, const Context& context) const
   Attention o = options_of(context, scale, dropout);
   o.lengths = context.memory_lengths;
   Tensor queries = reshape(q(x), {x.dim(0), x.dim(1), heads, head_size});
-  return out(merge_heads(attention(queries, keys(both), values(both), o)));
+  return out(merge_heads(attention(queries, both, o)));
 }
 
 MaskedHead::MaskedHead(Parameters& p, const ModelConfig& c)
