@@ -23,8 +23,9 @@ double median(std::vector<double> values);
 
 /// The training step of the configurations whose name contains `only`, `seconds` for each.
 Json bench_steps(Device device, const std::string& only, double seconds);
-/// The first configuration's step on the CPU as one of length, vocabulary, batch, layers and threads
-/// grows, each with the exponent of its time; nothing where "growth" does not contain `only`.
+/// The first configuration's step on the CPU as one of length, vocabulary, batch, layers and
+/// threads grows, each with the exponent of its time; nothing where "growth" does not contain
+/// `only`.
 Json bench_growth(const std::string& only);
 /// Row kernels against a copy's bandwidth, attention against a product's rate: those whose name
 /// contains `only`, about `seconds` for each.

@@ -86,10 +86,10 @@ Json bench_kernels(Device device, const std::string& only, double seconds) {
                            }});
     std::vector<Kernel> arithmetic = {{"product", 0, 2.0 * M * M * M, [=] { matmul(a, a); }}};
     std::vector<Kernel> works = {{"softmax", 2 * row, 0, [=] { softmax(x); }},
-                               {"layer_norm", 2 * row, 0, [=] { layer_norm(x, gain, gain); }},
-                               {"gelu", 2 * row, 0, [=] { gelu(x); }},
-                               {"add", 3 * row, 0, [=] { add(x, y); }},
-                               {"dropout", 2 * row, 0, [=] { dropout(x, 0.1, {7}); }}};
+                                 {"layer_norm", 2 * row, 0, [=] { layer_norm(x, gain, gain); }},
+                                 {"gelu", 2 * row, 0, [=] { gelu(x); }},
+                                 {"add", 3 * row, 0, [=] { add(x, y); }},
+                                 {"dropout", 2 * row, 0, [=] { dropout(x, 0.1, {7}); }}};
     if (dtype == Dtype::f32) {  // losses are computed in it
       works.push_back({"cross_entropy", 2 * row, 0, [=] { cross_entropy(x, labels); }});
       for (const DivergenceInfo& d : divergences())

@@ -20,7 +20,8 @@ Results loss_and_gradient(const Tensor& student, const Tensor& loss) {
 
 Work divergence_work(const std::string& name) {
   return {"divergence/" + name, [=](const std::string& folder) {
-            Tensor teacher = random_normal({256, 32000}, 1, 3), student = random_normal({256, 32000}, 2, 3);
+            Tensor teacher = random_normal({256, 32000}, 1, 3),
+                   student = random_normal({256, 32000}, 2, 3);
             save_safetensors(folder + "/inputs.safetensors",
                              {{"teacher", teacher}, {"student", student}});
             student = parameter(student);
@@ -54,9 +55,9 @@ Work projection_work(bool whole) {
                    sw = parameter(random_normal({V, C}, 4, 0.05));
             Tensor weights = Tensor::full({N}, 1.0 / N);
             return [=] {
-              Tensor loss = whole
-                                ? sum(mul(divergence({"js"}, linear(th, tw), linear(sh, sw)), weights))
-                                : projected_divergence({"js"}, {th, tw}, {sh, sw}, weights).total;
+              Tensor loss =
+                  whole ? sum(mul(divergence({"js"}, linear(th, tw), linear(sh, sw)), weights))
+                        : projected_divergence({"js"}, {th, tw}, {sh, sw}, weights).total;
               backward(loss);
               Results r = {{"loss", loss.detach()},
                            {"dh", slice(grad(sh), 0, 0, 1)},

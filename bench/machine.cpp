@@ -2,8 +2,8 @@
 #include <fstream>
 
 #include "bench/bench.h"
-#include "engine/safetensors.h"
 #include "engine/ops.h"
+#include "engine/safetensors.h"
 
 namespace retort {
 namespace {
@@ -11,7 +11,8 @@ namespace {
 // a = b + s c over arrays larger than the caches (McCalpin's STREAM): bytes per second.
 std::function<Results()> triad(const std::string&) {
   constexpr size_t n = 32 << 20;
-  auto a = std::make_shared<std::vector<float>>(n, 0.f), b = std::make_shared<std::vector<float>>(n, 1.f),
+  auto a = std::make_shared<std::vector<float>>(n, 0.f),
+       b = std::make_shared<std::vector<float>>(n, 1.f),
        c = std::make_shared<std::vector<float>>(n, 2.f);
   return [=] {
     float *x = a->data(), *y = b->data(), *z = c->data();

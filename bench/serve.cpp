@@ -32,10 +32,10 @@ void serve(const Work& work, const std::string& folder) {
   restart_peak();
   save_safetensors(folder + "/retort.safetensors", run());
   double most = status_bytes("VmHWM");
-  fmt::print("{}\n", Json{{"ready", work.name},
-                          {"peak_bytes", most - start},
-                          {"working_bytes", most - inputs}}
-                         .dump());
+  fmt::print(
+      "{}\n",
+      Json{{"ready", work.name}, {"peak_bytes", most - start}, {"working_bytes", most - inputs}}
+          .dump());
   std::fflush(stdout);
   for (std::string line; std::getline(std::cin, line) && line == "run";) {
     double begin = now();

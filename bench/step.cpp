@@ -223,15 +223,15 @@ Json bench_growth(const std::string& only) {
     double exponent = (n * sxy - sx * sy) / (n * sxx - sx * sx);  // of a straight line through logs
     fmt::print("| {} | {} | {} | {:.2f} |\n", what, xs, ys, exponent);
     std::fflush(stdout);
-    rows.push_back({{"name", what}, {"values", values}, {"seconds", times}, {"exponent", exponent}});
+    rows.push_back(
+        {{"name", what}, {"values", values}, {"seconds", times}, {"exponent", exponent}});
   };
   grow("length", {64, 128, 256, 512, 1024}, [](Configuration& c, int v) { c.T = v; });
   grow("vocabulary", {4096, 8192, 16384, 32768}, [](Configuration& c, int v) { c.V = v; });
   grow("batch", {2, 4, 8, 16, 32}, [](Configuration& c, int v) { c.B = v; });
   grow("layers of both", {2, 4, 8, 16},
        [](Configuration& c, int v) { c.teacher.layers = c.student.layers = v; });
-  if (all > 1)
-    grow("threads", {1, all}, [](Configuration&, int v) { omp_set_num_threads(v); });
+  if (all > 1) grow("threads", {1, all}, [](Configuration&, int v) { omp_set_num_threads(v); });
   omp_set_num_threads(all);
   return rows;
 }
@@ -243,31 +243,30 @@ std::vector<Work> step_works() {
       const Configuration& c = kConfigurations[i];
       std::string name = "step/" + std::to_string(i + 1);
       if (dtype == Dtype::bf16) name += "/bf16";
-      works.push_back({name, [=, &c](const std::string& folder) {
-                         auto pair = std::make_shared<Distillation>(c, dtype, Device::cpu);
-                         if (dtype == Dtype::f32) {
-                           for (auto [model, size, who] :
-                                {std::tuple{&pair->teacher, c.teacher, "teacher"},
-                                 std::tuple{&pair->student, c.student, "student"}})
-                             publish(*model, "gpt2",
-                                     {{"vocab_size", c.V},
-                                      {"n_embd", size.width},
-                                      {"n_layer", size.layers},
-                                      {"n_head", size.heads},
-                                      {"n_positions", c.T},
-                                      {"activation_function", "gelu_pytorch_tanh"},
-                                      {"resid_pdrop", 0},
-                                      {"embd_pdrop", 0},
-                                      {"attn_pdrop", 0}},
-                                     folder + "/" + who);
-                           save_safetensors(folder + "/inputs.safetensors",
-                                            {{"ids", pair->in.target}});
-                         }
-                         return [pair] {
-                           Tensor loss = pair->step([](const char*) {});
-                           return Results{{"loss", loss}, {"norm", pair->norm.to(Dtype::f32)}};
-                         };
-                       }});
+      works.push_back(
+          {name, [=, &c](const std::string& folder) {
+             auto pair = std::make_shared<Distillation>(c, dtype, Device::cpu);
+             if (dtype == Dtype::f32) {
+               for (auto [model, size, who] : {std::tuple{&pair->teacher, c.teacher, "teacher"},
+                                               std::tuple{&pair->student, c.student, "student"}})
+                 publish(*model, "gpt2",
+                         {{"vocab_size", c.V},
+                          {"n_embd", size.width},
+                          {"n_layer", size.layers},
+                          {"n_head", size.heads},
+                          {"n_positions", c.T},
+                          {"activation_function", "gelu_pytorch_tanh"},
+                          {"resid_pdrop", 0},
+                          {"embd_pdrop", 0},
+                          {"attn_pdrop", 0}},
+                         folder + "/" + who);
+               save_safetensors(folder + "/inputs.safetensors", {{"ids", pair->in.target}});
+             }
+             return [pair] {
+               Tensor loss = pair->step([](const char*) {});
+               return Results{{"loss", loss}, {"norm", pair->norm.to(Dtype::f32)}};
+             };
+           }});
     }
   return works;
 }

@@ -14,9 +14,9 @@
 #include "distill/progress.h"
 #include "distill/scores.h"
 #include "distill/sequences.h"
-#include "engine/profile.h"
 #include "engine/checkpoint.h"
 #include "engine/memory.h"
+#include "engine/profile.h"
 #include "engine/safetensors.h"
 #include "kernels/graph.h"
 

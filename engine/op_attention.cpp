@@ -69,21 +69,20 @@ Attended attend(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
   dispatch(q.dtype, [&]<class T>(T) {
     attention_forward(q.device(), arguments<T>(q, k, v, o), y.data<T>(), log_sum.data<Real<T>>());
   });
-  return {
-      y, [q = q.detach(), k = k.detach(), v = v.detach(), o, y, log_sum](const Tensor& dy_in) {
-        Tensor dy = contiguous(dy_in), dq = q.like(), dk = k.like(), dv = v.like(), dbias;
-        if (o.bias.defined()) dbias = Tensor(o.bias.shape, real_of(q.dtype), q.device());
-        dispatch(q.dtype, [&]<class T>(T) {
-          AttentionArgs<T> a = arguments<T>(q, k, v, o);
-          size_t numbers = attention_scratch(q.device(), a, dbias.defined());
-          Storage scratch(q.device(), numbers * sizeof(Real<T>));
-          attention_backward(q.device(), a, y.data<T>(), log_sum.data<Real<T>>(), dy.data<T>(),
-                             dq.data<T>(), dk.data<T>(), dv.data<T>(),
-                             dbias.defined() ? dbias.data<Real<T>>() : nullptr,
-                             static_cast<Real<T>*>(scratch.data));
-        });
-        return Grads{dq, dk, dv, dbias};
-      }};
+  return {y, [q = q.detach(), k = k.detach(), v = v.detach(), o, y, log_sum](const Tensor& dy_in) {
+            Tensor dy = contiguous(dy_in), dq = q.like(), dk = k.like(), dv = v.like(), dbias;
+            if (o.bias.defined()) dbias = Tensor(o.bias.shape, real_of(q.dtype), q.device());
+            dispatch(q.dtype, [&]<class T>(T) {
+              AttentionArgs<T> a = arguments<T>(q, k, v, o);
+              size_t numbers = attention_scratch(q.device(), a, dbias.defined());
+              Storage scratch(q.device(), numbers * sizeof(Real<T>));
+              attention_backward(q.device(), a, y.data<T>(), log_sum.data<Real<T>>(), dy.data<T>(),
+                                 dq.data<T>(), dk.data<T>(), dv.data<T>(),
+                                 dbias.defined() ? dbias.data<Real<T>>() : nullptr,
+                                 static_cast<Real<T>*>(scratch.data));
+            });
+            return Grads{dq, dk, dv, dbias};
+          }};
 }
 
 // Heads of keys, then as many of values.

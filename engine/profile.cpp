@@ -73,7 +73,8 @@ double rate(Device device, double work, F f) {
     auto begin = Clock::now();
     f();
     device_synchronize(device);
-    if (i) best = std::max(best, work / std::chrono::duration<double>(Clock::now() - begin).count());
+    if (i)
+      best = std::max(best, work / std::chrono::duration<double>(Clock::now() - begin).count());
   }
   return best;
 }
@@ -86,10 +87,10 @@ void save(const State& s) {
   char line[200];
   for (size_t i = 0; i < s.events.size(); i++) {
     const Event& e = s.events[i];
-    std::snprintf(line, sizeof line,
-                  "{\"name\": %s, \"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f}%s\n",
-                  quoted(e.name).c_str(), 1e6 * e.begin, 1e6 * e.seconds,
-                  i + 1 < s.events.size() ? "," : "");
+    std::snprintf(
+        line, sizeof line,
+        "{\"name\": %s, \"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f}%s\n",
+        quoted(e.name).c_str(), 1e6 * e.begin, 1e6 * e.seconds, i + 1 < s.events.size() ? "," : "");
     out << line;
   }
   out << "]}\n";

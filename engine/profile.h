@@ -7,8 +7,8 @@
 
 namespace retort {
 
-/// Keeps the time of operators from start() to the end. On CUDA each operator is waited for, so that
-/// nothing overlaps. Not for several threads that record.
+/// Keeps the time of operators from start() to the end. On CUDA each operator is waited for, so
+/// that nothing overlaps. Not for several threads that record.
 class Profile {
  public:
   /// `trace`: what save() writes, in Chrome's trace event format (chrome://tracing, Perfetto).
@@ -16,8 +16,8 @@ class Profile {
   static bool on();
   /// What has run since the last mark was `name`: of so many floating-point operations and bytes.
   static void mark(const std::string& name, double operations = 0, double bytes = 0);
-  /// The same for the forward or backward half of an operator: products' operations and the bytes of
-  /// the tensors that it reads and writes, from shapes.
+  /// The same for the forward or backward half of an operator: products' operations and the bytes
+  /// of the tensors that it reads and writes, from shapes.
   static void mark(const std::string& name, const Tensor& y, const std::vector<Tensor>& inputs);
   /// Ends the profile: writes the trace and returns the table, the longest first: calls, time, its
   /// share, GFLOP/s, GB/s, and the larger of both as a fraction of what a product of 1,024^3 and a

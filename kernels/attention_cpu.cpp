@@ -137,8 +137,7 @@ auto sums_of(typename Vec<R>::type* v) {
   for (int d = W / 2; d > 0; d /= 2) {
     Mask near, far;
 #pragma GCC unroll 16
-    for (int e = 0; e < W; e++)
-      near[e] = e & d ? W + e - d : e, far[e] = e & d ? W + e : e + d;
+    for (int e = 0; e < W; e++) near[e] = e & d ? W + e - d : e, far[e] = e & d ? W + e : e + d;
 #pragma GCC unroll 8
     for (int i = 0; i < d; i++)
       v[i] = __builtin_shuffle(v[i], v[i + d], near) + __builtin_shuffle(v[i], v[i + d], far);

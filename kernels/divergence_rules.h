@@ -91,7 +91,8 @@ struct Gjs : Rule<Gjs<T>, T> {  // b KL(p||m) + (1-b) KL(q||m), m = b p + (1-b) 
     s = r * T(0.5) - u * ((1 - bb) * T(1.0 / 6) - u * ((1 - bb * b) * T(1.0 / 12) - u * s));
     // log m = log(1-b) + log q + softplus(x) = log b + log p + softplus(-x)
     T x = v.d + logit, tail = softplus_tail(x);
-    T far = -b * v.p * (log_b + max_(-x, T(0)) + tail) - r * v.q * (log_rest + max_(x, T(0)) + tail);
+    T far =
+        -b * v.p * (log_b + max_(-x, T(0)) + tail) - r * v.q * (log_rest + max_(x, T(0)) + tail);
     return select_(near(v.d), v.q * b * u * u * s, far);
   }
   HD T slope(const Point<T>& v) const { return -(1 - b) * softplus_(v.d + logit); }

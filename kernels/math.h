@@ -14,10 +14,8 @@ template <class T>
 HD T min_(T a, T b) {
   return a < b ? a : b;
 }
-template <class T>
-HD T abs_(T x) {
-  return x < 0 ? -x : x;
-}
+HD double abs_(double x) { return ::fabs(x); }
+HD float abs_(float x) { return ::fabsf(x); }
 
 /// c ? a : b by masks: g++ turns a plain select between costly values into a branch, and the loop
 /// no longer vectorises.

@@ -62,25 +62,37 @@ struct Probabilities {  // q_v of `n` tokens from `first` on
   }
 };
 
+// Row = point i and two neighbours j, j + 1 of `others` points, so that two sums go on at once;
+// adds to what earlier spans gave.
 template <class Ground, class T>
-struct PairCost {  // row = pair (i, j) of `others` points j; adds to what earlier spans gave
+struct PairCost {
   const T *q, *p;
   T* cost;
   int others;
   bool begin;
   int n;
+  static HD int rows_of(int others) { return (others + 1) / 2; }
   template <class Team>
   HD void operator()(Team team, int row) const {
     Ground ground;
-    T s = team.sum(
-        n, [&](int, T a, T b) { return ground.value(a - b); }, q + size_t(row / others) * size_t(n),
-        p + size_t(row % others) * size_t(n));
-    team.one([&] { cost[row] = begin ? s : cost[row] + s; });
+    int each = rows_of(others), i = row / each, j = row % each * 2,
+        next = j + 1 < others ? j + 1 : j;
+    auto s = team.sums(
+        n,
+        [&](int, T a, T b, T c) {
+          return Pair<T>{ground.value(a - b), ground.value(a - c)};
+        },
+        q + size_t(i) * size_t(n), p + size_t(j) * size_t(n), p + size_t(next) * size_t(n));
+    T* y = cost + size_t(i) * size_t(others);
+    team.one([&] {
+      y[j] = begin ? s.a : y[j] + s.a;
+      if (next > j) y[next] = begin ? s.b : y[next] + s.b;
+    });
   }
 };
 
 template <class Ground, class T>
-struct PairCostBackward {  // dq_iv = sum_j dC_ij d'(q_iv - p_jv), in the order of j
+struct PairCostBackward {  // dq_iv = sum_j dC_ij d'(q_iv - p_jv), in the order of j, four at a time
   const T *q, *p, *dcost;
   const int* index;
   T* dq;
@@ -90,13 +102,26 @@ struct PairCostBackward {  // dq_iv = sum_j dC_ij d'(q_iv - p_jv), in the order 
     Ground ground;
     const T *a = q + size_t(row) * size_t(n), *g = dcost + size_t(row) * size_t(others);
     T* y = dq + size_t(index[row]) * size_t(vocabulary) + first;
+    auto point = [&](int j) { return p + size_t(j) * size_t(n); };
     team.each(
         n, [](int, T& v) { v = 0; }, out(y));
-    for (int j = 0; j < others; j++) {
+    int j = 0;
+    for (; j + 4 <= others; j += 4) {
+      T g0 = g[j], g1 = g[j + 1], g2 = g[j + 2], g3 = g[j + 3];
+      team.each(
+          n,
+          [&](int, T x, T p0, T p1, T p2, T p3, T& v) {
+            v += g0 * ground.slope(x - p0);
+            v += g1 * ground.slope(x - p1);
+            v += g2 * ground.slope(x - p2);
+            v += g3 * ground.slope(x - p3);
+          },
+          a, point(j), point(j + 1), point(j + 2), point(j + 3), inout(y));
+    }
+    for (; j < others; j++) {
       T gj = g[j];
       team.each(
-          n, [&](int, T b, T c, T& v) { v += gj * ground.slope(b - c); }, a,
-          p + size_t(j) * size_t(n), inout(y));
+          n, [&](int, T x, T b, T& v) { v += gj * ground.slope(x - b); }, a, point(j), inout(y));
     }
   }
 };

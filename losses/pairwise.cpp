@@ -59,7 +59,7 @@ Tensor cost_of(Ground ground, const Softened& x, const Softened& y) {
     Tensor q = x.span(first, n), p = &x == &y ? q : y.span(first, n);
     each_ground(ground, [&]<class G>(G) {
       dispatch_real(cost.dtype, [&]<class T>(T) {
-        rows(cost.device(), int(cost.size()),
+        rows(cost.device(), x.count() * PairCost<G, T>::rows_of(y.count()),
              PairCost<G, T>{q.data<T>(), p.data<T>(), cost.data<T>(), y.count(), first == 0, n});
       });
     });

@@ -12,7 +12,8 @@ template <class T>
 void products(const Tensor& ds, const Tensor& h, const Tensor& w, T* dh, T* dw) {
   int n = ds.rows(), V = ds.cols(), C = w.cols();
   const T* s = ds.data<T>();
-  gemm<T, T>(h.device(), {.m = n, .n = C, .k = V, .lda = V, .ldb = C, .ldc = C}, s, w.data<T>(), dh);
+  gemm<T, T>(h.device(), {.m = n, .n = C, .k = V, .lda = V, .ldb = C, .ldc = C}, s, w.data<T>(),
+             dh);
   Gemm add{.ta = true, .m = V, .n = C, .k = n, .lda = V, .ldb = C, .ldc = C};
   add.beta = 1;
   gemm<T, T>(h.device(), add, s, h.data<T>(), dw);
@@ -20,7 +21,8 @@ void products(const Tensor& ds, const Tensor& h, const Tensor& w, T* dh, T* dw) 
 
 void check(const Projection& p, const char* who) {
   ENSURE(p.hidden.rank() == 2 && p.weight.rank() == 2 && p.hidden.cols() == p.weight.cols(),
-         std::string("projected_divergence: expected hidden states (N, C) and a matrix (V, C) of the ") +
+         std::string(
+             "projected_divergence: expected hidden states (N, C) and a matrix (V, C) of the ") +
              who + ", got " + text(p.hidden.shape) + " and " + text(p.weight.shape));
 }
 
@@ -62,14 +64,14 @@ ProjectedLoss projected_divergence(const DivergenceName& name, const Projection&
     });
   }
   Tensor of_rows = concat(losses, 0);
-  return {record("projected_divergence", sum(mul(of_rows, weights)),
-                 {student.hidden, student.weight},
-                 [dh, dw](const Tensor& dy) {
-                   for (const Tensor& g : {dh, dw})  // a tape is used once: in place
-                     scale_rows_in_place(g, contiguous(expand(dy, {g.dim(0)})));
-                   return Grads{dh, dw};
-                 }),
-          of_rows};
+  return {
+      record("projected_divergence", sum(mul(of_rows, weights)), {student.hidden, student.weight},
+             [dh, dw](const Tensor& dy) {
+               for (const Tensor& g : {dh, dw})  // a tape is used once: in place
+                 scale_rows_in_place(g, contiguous(expand(dy, {g.dim(0)})));
+               return Grads{dh, dw};
+             }),
+      of_rows};
 }
 
 }  // namespace retort

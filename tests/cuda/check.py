@@ -51,7 +51,7 @@ COST = {
     "Coarsen": (4, 4), "CoarsenBackward": (8, 3), "Put": (12, 0), "CrossEntropy": (8, 8), "DivergenceRow": (12, 40), "ScaleRows": (8, 1),
     "SoftMin": (4, 12), "SoftMinBackward": (12, 12), "PlanRow": (8, 20), "ScaledPlanRow": (8, 12),
     "SoftmaxSums": (4, 8), "Probabilities": (8, 8), "SoftmaxSlope": (12, 20),
-    "PairCost": (8, 3), "PairCostBackward": (12, 5),  # of a pair of rows
+    "PairCost": (12, 6), "PairCostBackward": (12, 5),  # of a row and two others; of a pair
     "SortStart": (12, 1), "SortStep": (16, 5, "narrow"), "SortedDistance": (16, 24),
     "AdamWRow": (28, 14), "SquareSum": (4, 2), "SquareMeanRow": (4, 3), "FactoredUpdate": (8, 3),
     "BlendRow": (12, 4), "FullUpdate": (12, 2), "Descend": (12, 3), "Rescale": (8, 1),

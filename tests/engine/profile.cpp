@@ -33,6 +33,7 @@ TEST_CASE("a profile counts operators, forward and backward") {
 }
 
 TEST_CASE("a profile whose trace cannot be written is refused at the start") {
-  CHECK_THROWS_WITH(Profile::start("/nonexistent/trace.json"), Catch::Contains("cannot be written"));
+  CHECK_THROWS_WITH(Profile::start("/nonexistent/trace.json"),
+                    Catch::Contains("cannot be written"));
   CHECK(!Profile::on());
 }

@@ -40,7 +40,8 @@ void check_equal_to_whole_logits(Device device, Dtype dtype, double tolerance) {
       backward(scale(part.total, 3)), backward(scale(whole, 3));
       INFO(name << " " << rows);
       CHECK(part.total.item() == Approx(whole.item()).epsilon(tolerance).margin(tolerance));
-      for (auto [x, y] : {std::pair{part.rows, losses}, {grad(a.hidden), grad(b.hidden)},
+      for (auto [x, y] : {std::pair{part.rows, losses},
+                          {grad(a.hidden), grad(b.hidden)},
                           {grad(a.weight), grad(b.weight)}}) {
         std::vector<double> u = x.values(), v = y.values();
         REQUIRE(u.size() == v.size());
