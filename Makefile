@@ -197,7 +197,7 @@ bench-peers: deps  ## PyTorch, transformers, CTranslate2, POT, into build/peers
 	python3 -m venv $(BUILD)/peers
 	$(BUILD)/peers/bin/pip install -q -r bench/peers/requirements.txt
 bench: deps $(BUILD)/bench/run $(BUILD)/retort  ## speed against peers (make bench-peers) and limits, 20 minutes; ROW=step/3 for one
-	$(BUILD)/bench/run --only "$(ROW)" --json $(BUILD)/bench/limits.json
+	$(if $(ROW),,$(BUILD)/bench/run --json $(BUILD)/bench/limits.json)
 	bench/compare.py --only "$(ROW)" --json $(BUILD)/bench/peers.json
 
 CLANG_FORMAT ?= clang-format

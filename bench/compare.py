@@ -2,11 +2,11 @@
 """The comparison with peers. Each piece of work is done in turn by Retort, its peers and what limits it, each a process
 of its own with the same inputs, float32 and as many threads; results are compared before anything is timed.
 
-    bench/compare.py [--only PART] [--seconds 20] [--json FILE]
+    bench/compare.py [--only PART] [--seconds 10] [--json FILE]
 
 What is kept are ratios: the machine may be shared, so that sides are timed in turn, A B A B, and of each the median
 counts. Peers come from `make bench-peers`; one that is not installed is reported as not measured."""
-import argparse, array, json, os, pathlib, statistics, subprocess, sys, tempfile, time
+import argparse, array, json, math, os, pathlib, statistics, subprocess, sys, tempfile, time
 
 HERE = pathlib.Path(__file__).resolve().parent
 RUN = HERE.parent / "build/bench/run"
@@ -48,27 +48,38 @@ def tensors(path):
 
 
 def difference(a, b):
-    """The largest difference of two results, relative to the largest number of each tensor."""
-    worst = 0
+    """The largest difference of two results, relative to the largest number of each tensor; None: nothing in common."""
+    worst = None
     for name in a.keys() & b.keys():
         if len(a[name]) != len(b[name]):
             raise RuntimeError(f"{name}: {len(a[name])} and {len(b[name])} numbers")
+        if not all(map(math.isfinite, list(a[name]) + list(b[name]))):
+            raise RuntimeError(f"{name}: not finite")
         most = max(map(abs, a[name])) or 1
-        worst = max(worst, max(abs(x - y) for x, y in zip(a[name], b[name])) / most)
+        worst = max(worst or 0, max(abs(x - y) for x, y in zip(a[name], b[name])) / most)
     return worst
+
+
+THREADS = int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
+
+
+def threads_of(work):
+    """Of all sides. Of 64 x 64 numbers one: what is so small only waits for more."""
+    return 1 if work == "sinkhorn/64x3" else THREADS
 
 
 class Side:
     """A process that has prepared its work and run it once."""
 
-    def __init__(self, name, script, work, folder):
+    def __init__(self, name, script, work, folder, own):
         self.name, self.seconds = name, []
         folder.mkdir(exist_ok=True)
         command = ([RUN, "--work", work, "--folder", folder] if script == "retort"
                    else [PYTHON, HERE / f"peers/{script}.py", work, folder])
         self.log = folder / (name.replace(" ", "-") + ".log")
         self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=open(self.log, "w"), text=True)
+                                        stderr=open(self.log, "w"), text=True,
+                                        env=dict(os.environ, OMP_NUM_THREADS=str(threads_of(own))))
         self.memory = self.read()
         self.results = tensors(folder / f"{script}.safetensors")
 
@@ -95,7 +106,7 @@ class Side:
 def measure(work, peers, seconds, folder):
     """A row: medians, ratios, differences of results, memory."""
     row, sides = {"work": work, "peers": {}}, []
-    own = Side("Retort", "retort", work, folder)
+    own = Side("Retort", "retort", work, folder, work)
     for name, (script, theirs, goal) in peers.items():
         entry = row["peers"][name] = {"goal": goal}
         if script != "retort" and not PYTHON.exists():
@@ -103,11 +114,13 @@ def measure(work, peers, seconds, folder):
             continue
         inputs = folder if script != "retort" else folder / name.replace(" ", "-")
         try:
-            side = Side(name, script, theirs, inputs)
+            side = Side(name, script, theirs, inputs, work)
         except (RuntimeError, OSError) as e:
             entry["missing"] = f"not measured: {e}"
             continue
         entry["difference"] = difference(own.results, side.results)
+        if script != "retort" and not (entry["difference"] or 0) < 1e-3:
+            raise RuntimeError(f"{work}: the results of {name} differ by {entry['difference']}")
         sides.append(side)
     begin = time.time()
     while len(own.seconds) < 3 or time.time() - begin < seconds:
@@ -133,17 +146,18 @@ def show(row):
             continue
         goal = "-" if x["goal"] is None else f"{x['goal']:g}"
         print(f"| {row['work']} | {own * 1e3:.2f} | {name} | {x['seconds'] * 1e3:.2f} | {x['ratio']:.2f} | {goal} "
-              f"| {x['difference']:.0e} | {row['peak_bytes'] / 1e6:.0f} / {x['peak_bytes'] / 1e6:.0f} |", flush=True)
+              f"| {'-' if x['difference'] is None else format(x['difference'], '.0e')} | {row['peak_bytes'] / 1e6:.0f} / {x['peak_bytes'] / 1e6:.0f} |", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--only", default="", help="part of a row's name")
-    parser.add_argument("--seconds", type=float, default=20, help="for each row")
+    parser.add_argument("--seconds", type=float, default=10, help="for each row")
     parser.add_argument("--json", help="file for the results")
     args = parser.parse_args()
     if not PYTHON.exists():
         print("no peers: `make bench-peers` installs them; Retort alone is timed\n")
+    print(f"{THREADS} threads, load before {os.getloadavg()[0]:.1f}\n")
     print("| work | Retort ms | beside | ms | ratio | goal | results differ by | peak MB |\n"
           "|---|---:|---|---:|---:|---:|---:|---:|")
     rows = []
@@ -160,8 +174,10 @@ def main():
             times.append(time.time() - begin)
         rows.append({"work": "help", "seconds": statistics.median(times), "peers": {}})
         print(f"\nretort --help: {statistics.median(times) * 1e3:.1f} ms (goal: 30)")
+    if not rows:
+        sys.exit(f"no row has {args.only!r} in its name; there are " + ", ".join(work for work, _ in ROWS))
     if args.json:
-        pathlib.Path(args.json).write_text(json.dumps({"threads": os.environ.get("OMP_NUM_THREADS"), "rows": rows},
+        pathlib.Path(args.json).write_text(json.dumps({"threads": THREADS, "rows": rows},
                                                       indent=1) + "\n")
 
 

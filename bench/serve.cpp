@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "bench/bench.h"
+#include "engine/memory.h"
 #include "engine/safetensors.h"
 #include "models/published.h"
 
@@ -28,6 +29,7 @@ void serve(const Work& work, const std::string& folder) {
   std::filesystem::create_directories(folder);
   double start = status_bytes("VmRSS");
   auto run = work.prepare(folder);
+  empty_cache(Device::cpu);  // what was needed to write files
   double inputs = status_bytes("VmRSS");
   restart_peak();
   save_safetensors(folder + "/retort.safetensors", run());

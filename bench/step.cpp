@@ -98,6 +98,7 @@ struct Distillation {
         teacher(make(c, c.teacher, 1, dtype, device)),
         student(make(c, c.student, 2, dtype, device)),
         adam(make_optimizer({}, student.parameters())) {
+    teacher.parameters().drop_grads();
     in.target = random_ids({c.B, c.T}, 3, c.V).to(device);
   }
   /// Calls lap(name) behind each part; returns the loss.
@@ -105,17 +106,19 @@ struct Distillation {
   Tensor step(Lap lap) {
     int N = c.B * c.T;
     student.parameters().zero_grads();
-    Tensor target;
-    {
-      NoGrad quiet;
-      Pass pass;
-      target = reshape(teacher.forward(in, pass).logits, {N, c.V});
+    Pass pass, quiet_pass;
+    Tensor loss;
+    {  // what the loss is of goes before its backward comes
+      Tensor target;
+      {
+        NoGrad quiet;
+        target = reshape(teacher.forward(in, quiet_pass).logits, {N, c.V});
+      }
+      lap("teacher forward");
+      Tensor logits = reshape(student.forward(in, pass).logits, {N, c.V});
+      lap("student forward");
+      loss = mean(divergence({"js"}, target, logits));
     }
-    lap("teacher forward");
-    Pass pass;
-    Tensor logits = reshape(student.forward(in, pass).logits, {N, c.V});
-    lap("student forward");
-    Tensor loss = mean(divergence({"js"}, target, logits));
     lap("js");
     backward(loss);
     lap("backward");

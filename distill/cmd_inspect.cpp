@@ -26,7 +26,8 @@ std::string cell(const Contents& value) {
                      : value.is_number_float() ? fmt::format("{:.6g}", value.get<double>())
                                                : value.dump();
   std::replace_if(
-      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+      text.begin(), text.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; }, ' ');
   if (count_characters(text) <= kWidest) return text;
   size_t end = 0;
   for (size_t n = 0; n < kWidest - 1; n++) do

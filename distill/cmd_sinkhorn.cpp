@@ -72,7 +72,8 @@ double cosine(const std::vector<double>& x, const std::vector<double>& y) {
   auto dot = [](const auto& a, const auto& b) {
     return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
   };
-  return dot(x, y) / std::sqrt(dot(x, x) * dot(y, y));
+  double norms = std::sqrt(dot(x, x) * dot(y, y));
+  return norms > 0 ? dot(x, y) / norms : double(NAN);
 }
 
 void print_plan(const Tensor& plan) {
@@ -230,7 +231,7 @@ void add_sinkhorn_command(CLI::App& app) {
       "Columns: value <P, C> and with the entropic term; debiased; L1 errors of the marginals;\n"
       "duality gap; cosines to the unrolled gradient in the student's logits: envelope of the\n"
       "regularised value, implicit of <P, C>. 1: the iterations have converged;\n"
-      "nan: the implicit gradient has not.\n"
+      "nan: the implicit gradient has not, or a gradient is 0.\n"
       "Example:  retort sinkhorn --in IN.safetensors --eps 1,0.1,0.01 --iters 20,200 --warm-start "
       "1e-6 -o sinkhorn.html");
   c->callback([a] { sweep(*a); });

@@ -71,7 +71,7 @@ Contents stage_row(const std::string& folder, std::vector<std::string>& problems
       if (j.is_object() && j.value("step", Json()).is_number_integer()) last = j["step"], lines++;
     }
   c["updates"] = last;
-  if (page.contains("total")) c["of"] = page["total"].get<long>();
+  if (page.value("total", Json()).is_number_integer()) c["of"] = page["total"].get<long>();
   Json manifest = page.value("manifest", Json::object());
   for (const char* key : {"seed", "commit", "version"})
     if (manifest.contains(key)) c[key] = manifest[key];

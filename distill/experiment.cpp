@@ -256,6 +256,7 @@ Model Experiment::load(const std::string& name) {
   } catch (const std::exception& e) {
     throw std::runtime_error(path + ": " + e.what());
   }
+  model.parameters().drop_grads();  // who loads a model asks it
   return model;
 }
 

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <new>
 
+#include "data/text.h"
 #include "distill/commands.h"
 #include "distill/progress.h"
 #include "distill/recipe.h"
@@ -67,18 +68,6 @@ std::string suggestion(const std::string& message) {
   return retort::did_you_mean(message.substr(colon + 2, at - colon - 2), names);
 }
 
-// The profile that was asked for, at the end, whatever that is.
-struct ProfileReport {
-  ~ProfileReport() {
-    if (!retort::Profile::on()) return;
-    try {
-      fmt::print(stderr, "{}", retort::Profile::finish());
-    } catch (const std::exception& e) {
-      fmt::print(stderr, "retort: {}\n", e.what());
-    }
-  }
-};
-
 // What was printed has to arrive: a full disk behind standard output is an error.
 int flushed(int status) {
   if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return status;
@@ -86,16 +75,23 @@ int flushed(int status) {
   return 1;
 }
 
-}  // namespace
+// The profile that was asked for: its table on standard error, its trace in a file.
+int profiled(int status) {
+  if (!retort::Profile::on()) return status;
+  retort::Profile::Report report = retort::Profile::finish();
+  if (report.trace.empty()) return status;
+  try {
+    retort::write_file_atomically(report.file, report.trace);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "retort: {}\n", e.what());
+    status = status ? status : 1;
+  }
+  fmt::print(stderr, "{}trace: {} (chrome://tracing, ui.perfetto.dev)\n", report.table,
+             report.file);
+  return status;
+}
 
-int main(int argc, char** argv) {
-  open_standard_streams();
-  std::signal(SIGPIPE, SIG_DFL);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is an error to report, not a death
-  CLI::App app;
-  retort::add_commands(app);
-  if (is_misspelt(app, argc, argv)) return 2;
-  ProfileReport profile;
+int run(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);
     return flushed(0);
@@ -121,4 +117,16 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "retort: {}\n", e.what());
     return 1;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  open_standard_streams();
+  std::signal(SIGPIPE, SIG_DFL);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is an error to report, not a death
+  CLI::App app;
+  retort::add_commands(app);
+  if (is_misspelt(app, argc, argv)) return 2;
+  return profiled(run(app, argc, argv));
 }

@@ -352,6 +352,7 @@ void Objective::accumulate(Model& student, Update& u, bool check) const {
                                       : loss_of(t, of_student.logits, side, b, u, check);
         loss = loss.defined() ? loss + l : l;
       }
+      of_student = of_teacher = {}, side = {};  // frees the logits before backward needs memory
       backward(loss);
       u.losses.push_back(loss.detach());
       first += uint32_t(b.size);

@@ -245,7 +245,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
         optimizer->step(rate, gradient + scale(r.loss(), 0));  // NaN where the loss is not finite
         Profile::mark("optimizer");
       };
-      t.graph ? graph.run(update) : update();
+      t.graph && !Profile::on() ? graph.run(update) : update();  // a profile waits
       // All is asked for; here the host waits for the device.
       std::vector<double> both = concat({r.loss(), gradient}, 0).values();
       loss = both[0], norm = both[1];

@@ -93,6 +93,11 @@ void Parameters::zero_grads() {
   device_zero(device_, grads_.storage->data, grads_.size() * size_of(grads_.dtype));
 }
 
+void Parameters::drop_grads() {
+  for (Parameter& p : list_) p.value.node->grad = {};
+  grads_ = {};
+}
+
 void Parameters::load(const std::map<std::string, Tensor>& values, bool partial) {
   for (const auto& [name, value] : values) {
     const Parameter& p = (*this)[name];

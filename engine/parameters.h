@@ -39,6 +39,9 @@ class Parameters {
   Tensor master(const Parameter& parameter) const;
   size_t count() const;  ///< numbers, without padding
   void zero_grads();
+  /// Lets go of the gradients' buffer, as large as the weights: for a model that is asked and not
+  /// trained, such as a teacher. grads() is undefined then, and grad() of a parameter starts anew.
+  void drop_grads();
   /// Copies the named values in; every parameter must be there with its shape unless `partial`, and
   /// nothing else. Errors name the parameter and both shapes.
   void load(const std::map<std::string, Tensor>& values, bool partial = false);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 
 #include "engine/ops.h"
@@ -22,8 +21,8 @@ struct Total {
   double seconds = 0, operations = 0, bytes = 0;
 };
 struct State {
-  std::string trace;
-  Device device;
+  std::string file;
+  Device device = Device::cpu;
   Clock::time_point start = Clock::now();
   double last = 0;  // the last mark
   std::map<std::string, Total> totals;
@@ -35,6 +34,7 @@ struct State {
 };
 constexpr size_t kMostEvents = 1000000;  // some 100 MB of trace
 std::unique_ptr<State> state;
+int wholes = 0;
 
 double bytes_of(const Tensor& x) {
   return x.defined() ? double(x.size()) * double(size_of(x.dtype)) : 0;
@@ -79,35 +79,33 @@ double rate(Device device, double work, F f) {
   return best;
 }
 
-std::string quoted(const std::string& s) { return '"' + s + '"'; }  // names hold nothing to escape
-
-void save(const State& s) {
-  std::ofstream out(s.trace);
-  out << "{\"traceEvents\": [\n";
+std::string trace_of(const State& s) {
+  std::string out = "{\"traceEvents\": [\n";
   char line[200];
   for (size_t i = 0; i < s.events.size(); i++) {
-    const Event& e = s.events[i];
-    std::snprintf(
-        line, sizeof line,
-        "{\"name\": %s, \"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f}%s\n",
-        quoted(e.name).c_str(), 1e6 * e.begin, 1e6 * e.seconds, i + 1 < s.events.size() ? "," : "");
-    out << line;
+    const Event& e = s.events[i];  // names hold nothing to escape
+    std::snprintf(line, sizeof line,
+                  "{\"name\": \"%s\", \"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, "
+                  "\"dur\": %.3f}%s\n",
+                  e.name.c_str(), 1e6 * e.begin, 1e6 * e.seconds,
+                  i + 1 < s.events.size() ? "," : "");
+    out += line;
   }
-  out << "]}\n";
-  if (!out.flush()) throw std::runtime_error(s.trace + ": cannot be written");
+  return out + "]}\n";
 }
 
 }  // namespace
 
-void Profile::start(const std::string& trace, Device device) {
-  if (!std::ofstream(trace)) throw std::runtime_error(trace + ": cannot be written");
+void Profile::start(const std::string& file) {
   state = std::make_unique<State>();
-  state->trace = trace, state->device = device;
+  state->file = file;
 }
+Profile::Whole::Whole() { wholes++; }
+Profile::Whole::~Whole() { wholes--; }
 bool Profile::on() { return bool(state); }
 
 void Profile::mark(const std::string& name, double operations, double bytes) {
-  if (!state) return;
+  if (!state || wholes) return;
   double now = state->now(), seconds = now - state->last;
   Total& t = state->totals[name];
   t.calls++, t.seconds += seconds, t.operations += operations, t.bytes += bytes;
@@ -116,7 +114,7 @@ void Profile::mark(const std::string& name, double operations, double bytes) {
 }
 
 void Profile::mark(const std::string& name, const Tensor& y, const std::vector<Tensor>& inputs) {
-  if (!state) return;
+  if (!state || wholes) return;
   if (y.device() != state->device) state->device = y.device();
   double bytes = 0;
   if (!is_view(y, inputs)) {
@@ -126,8 +124,9 @@ void Profile::mark(const std::string& name, const Tensor& y, const std::vector<T
   mark(name, operations_of(name, y, inputs), bytes);
 }
 
-std::string Profile::finish() {
+Profile::Report Profile::finish() {
   std::unique_ptr<State> s = std::move(state);
+  if (s->events.empty()) return {s->file, "", ""};
   NoGrad quiet;
   Device device = s->device;
   Tensor a = Tensor::zeros({1024, 1024}, Dtype::f32, device),
@@ -151,10 +150,9 @@ std::string Profile::finish() {
                   1e-9 * bytes, std::max(flops / product, bytes / copy));
     table += line;
   }
-  save(*s);
   if (s->events.size() == kMostEvents)
     table += "the trace holds the first " + std::to_string(kMostEvents) + " operators\n";
-  return table + "trace: " + s->trace + " (chrome://tracing, ui.perfetto.dev)\n";
+  return {s->file, table, trace_of(*s)};
 }
 
 }  // namespace retort

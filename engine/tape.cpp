@@ -81,7 +81,11 @@ void backward(const Tensor& y, const Tensor& dy) {
     queue.erase(queue.begin());
     ENSURE(node->back, std::string("backward: operator ") + node->name +
                            " has no backward, or its tape was used and freed");
-    Grads g = node->back(node->grad);
+    Grads g;
+    {
+      Profile::Whole whole;
+      g = node->back(node->grad);
+    }
     if (Profile::on()) Profile::mark(std::string(node->name) + " backward", node->grad, g);
     node->grad = {};
     node->back = {};  // frees what the closure held

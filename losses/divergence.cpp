@@ -79,8 +79,8 @@ const Entry& find(const std::string& name) {
     list += (list.empty() ? "" : ", ") + e.info.name;
   }
   std::string near = nearest(name, names);
-  fail("no divergence \"" + name + "\"" + (near.empty() ? "" : "; did you mean \"" + near + "\"?") +
-       " There are: " + list);
+  fail("no divergence \"" + name + "\"; there are: " + list +
+       (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
 }
 
 // Why a row's loss is not finite, as one line.

@@ -38,6 +38,12 @@ ProjectedLoss projected_divergence(const DivergenceName& name, const Projection&
              text(teacher.hidden.shape) + ", " + text(teacher.weight.shape) + "; " +
              text(student.hidden.shape) + ", " + text(student.weight.shape) + "; " +
              text(weights.shape));
+  Dtype dtype = student.hidden.dtype;
+  ENSURE(
+      N > 0 && real_of(dtype) == dtype && student.weight.dtype == dtype &&
+          teacher.hidden.dtype == dtype && teacher.weight.dtype == dtype && weights.dtype == dtype,
+      std::string("projected_divergence: expected at least one row, and all of one type, f32 or ") +
+          "f64, got " + text(student.hidden.shape) + " " + name_of(dtype));
   ENSURE(!options.mixture.defined(), "projected_divergence: mixtures of rows are not for it");
   Tensor h = contiguous(student.hidden.detach()), w = contiguous(student.weight.detach());
   bool wants = recorded({student.hidden, student.weight});
@@ -54,7 +60,11 @@ ProjectedLoss projected_divergence(const DivergenceName& name, const Projection&
     o.mask = part(options.mask);
     Tensor logits = linear(part(h), w), loss;
     if (wants) logits = parameter(logits);
-    loss = divergence(name, linear(part(teacher.hidden), teacher.weight.detach()), logits, o);
+    try {
+      loss = divergence(name, linear(part(teacher.hidden), teacher.weight.detach()), logits, o);
+    } catch (const std::invalid_argument& e) {
+      fail(std::string(e.what()) + " (rows are counted from " + std::to_string(first) + ")");
+    }
     losses.push_back(loss.detach());
     if (!wants) continue;
     backward(loss, part(weights));

@@ -13,13 +13,13 @@ struct Projection {
 
 /// sum over rows r of weights[r] D(teacher logits_r || student logits_r), and the rows' losses. The
 /// gradients of the student's hidden states and matrix are computed along with it, which is why the
-/// weights (N), f32, are given beforehand; a mean has 1 / N.
+/// weights (N) are given beforehand; a mean has 1 / N.
 struct ProjectedLoss {
   Tensor total;  ///< (1), differentiable in the student's hidden states and matrix
   Tensor rows;   ///< (N), of no gradient
 };
 /// `rows_at_once`: rows whose logits exist together (three times rows_at_once V numbers); 0: as
-/// many as 52 MB hold. Throws on shapes, and as divergence() does. f32 and f64.
+/// many as 52 MB hold. Throws on shapes, and as divergence() does. All of one type, f32 or f64.
 ProjectedLoss projected_divergence(const DivergenceName& name, const Projection& teacher,
                                    const Projection& student, const Tensor& weights,
                                    const DivergenceOptions& options = {}, int rows_at_once = 0);

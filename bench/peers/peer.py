@@ -2,7 +2,7 @@
 and time on request."""
 import json, os, re, sys, time
 
-THREADS = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
+THREADS = int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
 
 
 def status_bytes(key):

@@ -1,4 +1,5 @@
-"""POT and GeomLoss: entropic transport between the rows of two batches, as far as they do the same work."""
+"""POT: entropic transport between the rows of two batches. GeomLoss does other work (symmetric steps, eps scaling, the
+gradient of the last step only) and is not compared."""
 import os, sys
 
 import torch

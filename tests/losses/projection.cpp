@@ -58,6 +58,7 @@ TEST_CASE("a divergence behind projections is that of whole logits") {
   check_equal_to_whole_logits(Device::cpu, Dtype::f32, 1e-5);
 }
 TEST_CASE("a divergence behind projections is that of whole logits on CUDA", "[cuda][small]") {
+  if (!have(Device::cuda)) return;
   check_equal_to_whole_logits(Device::cuda, Dtype::f32, 1e-5);
 }
 
@@ -92,4 +93,9 @@ TEST_CASE("a divergence behind projections refuses what does not fit") {
   CHECK_THROWS_WITH(run(teacher, {a.hidden, random_tensor({36, 5}, 1)}, a.weights),
                     Catch::Contains("as many rows and tokens"));
   CHECK_THROWS_WITH(run(teacher, student, random_tensor({10}, 1)), Catch::Contains("weights (N)"));
+  CHECK_THROWS_WITH(run(teacher, student, a.weights.to(Dtype::f32)),
+                    Catch::Contains("all of one type"));
+  Tensor broken = Tensor::from(std::vector<double>(55, NAN), {11, 5}, Dtype::f64);
+  CHECK_THROWS_WITH(projected_divergence({"kl"}, teacher, {broken, a.weight}, a.weights, {}, 4),
+                    Catch::Contains("row 0") && Catch::Contains("counted from 0"));
 }
