@@ -166,6 +166,15 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 rows.append(measure(work, peers, args.seconds, pathlib.Path(folder)))
             show(rows[-1])
+    if args.only in "train/2/bf16":
+        with tempfile.TemporaryDirectory() as folder:
+            losses = []
+            for work in ("train/2", "train/2/bf16"):
+                side = Side(work.replace("/", "-"), "retort", work, pathlib.Path(folder), work)
+                losses.append(side.results["loss"][0])
+                side.close()
+        rows.append({"work": "train/2/bf16", "losses": losses, "peers": {}})
+        print(f"\nloss of step/2 after 300 steps: float32 {losses[0]:.5f}, bfloat16 {losses[1]:.5f} (goal: within 1 %)")
     if args.only in "help":
         times = []
         for _ in range(20):

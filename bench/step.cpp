@@ -271,6 +271,15 @@ std::vector<Work> step_works() {
              };
            }});
     }
+  for (Dtype dtype : {Dtype::f32, Dtype::bf16})  // the loss after 300 steps, of the second
+    works.push_back({dtype == Dtype::f32 ? "train/2" : "train/2/bf16", [=](const std::string&) {
+                       return [=] {
+                         Distillation pair(kConfigurations[1], dtype, Device::cpu);
+                         Tensor loss;
+                         for (int i = 0; i < 300; i++) loss = pair.step([](const char*) {});
+                         return Results{{"loss", loss}};
+                       };
+                     }});
   return works;
 }
 

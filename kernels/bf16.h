@@ -21,16 +21,27 @@ struct bf16 {
   uint16_t raw;
   bf16() = default;
   /// Rounds to nearest, ties to even; NaN stays NaN.
-  HD bf16(float x) {
+  HD bf16(float x) : raw(round(x)) {}
+  HD operator float() const { return bits<float>(uint32_t(raw) << 16); }
+  static HD uint16_t round(float x) {
     uint32_t u = bits<uint32_t>(x);
     uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, nan = (u >> 16) | 0x40u;
-    raw = uint16_t((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+    return uint16_t((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
   }
-  HD operator float() const { return bits<float>(uint32_t(raw) << 16); }
 };
 
 template <class T>
 using Real =
     std::conditional_t<std::is_same_v<std::remove_const_t<T>, bf16>, float, std::remove_const_t<T>>;
+
+/// y = x. Of a bf16 only its bits are written: where a loop makes objects of a class, g++ leaves it
+/// scalar.
+template <class T>
+HD void put(T& y, Real<T> x) {
+  if constexpr (std::is_same_v<T, bf16>)
+    y.raw = bf16::round(x);
+  else
+    y = T(x);
+}
 
 }  // namespace retort

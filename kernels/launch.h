@@ -132,7 +132,7 @@ void map(Device device, size_t n, T* y, F f, const X*... x) {
   if (n == 0) return;
   if (device == Device::cpu) {
 #pragma omp parallel for simd if (n > 16384)
-    for (size_t i = 0; i < n; i++) y[i] = T(f(Real<X>(x[i])...));
+    for (size_t i = 0; i < n; i++) put(y[i], Real<T>(f(Real<X>(x[i])...)));
     return;
   }
 #ifdef GPU_CODE

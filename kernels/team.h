@@ -57,7 +57,7 @@ struct Slot<Out<T>> {
   T* at;
   Real<T> value;
   HD Slot(Out<T> s, int i) : at(s.p + i) {}
-  HD void store() const { *at = T(value); }
+  HD void store() const { put(*at, value); }
 };
 template <class T>
 struct Slot<InOut<T>> {
@@ -65,7 +65,7 @@ struct Slot<InOut<T>> {
   T* at;
   Real<T> value;
   HD Slot(InOut<T> s, int i) : at(s.p + i), value(*at) {}
-  HD void store() const { *at = T(value); }
+  HD void store() const { put(*at, value); }
 };
 
 template <class F, class... S>
