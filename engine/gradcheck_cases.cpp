@@ -176,7 +176,7 @@ void add_rows(std::vector<GradCase>& c) {
   c.push_back(make(
       "rotary",
       [](const Inputs& x) {
-        return rotary(x[0], ids({0, 3, 9, 1, 2, 5}, {2, 3}, x[0]));
+        return rotary(x[0], rotary_angles(ids({0, 3, 9, 1, 2, 5}, {2, 3}, x[0]), 6, x[0].dtype), 1);
       },
       [] {
         return Inputs{normal({2, 3, 2, 6}, 1)};

@@ -122,8 +122,11 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
 /// D), K heads of keys and K of values; of qkv (B, T, H + 2 K, D), `heads` = H of queries before.
 Tensor attention(const Tensor& q, const Tensor& kv, const Attention& options = {});
 Tensor attention(const Tensor& qkv, int heads, const Attention& options = {});
-/// Rotary positions (Su et al. 2021, half-split form): rotates x (B, T, H, D) at positions i32 (B,
-/// T).
-Tensor rotary(const Tensor& x, const Tensor& positions, double base = 10000);
+/// Rotary positions (Su et al. 2021, half-split form) turn the pair (i, i + D/2) of each head by
+/// the position times base^(-2i/D). The angles of i32 positions (B, T) for heads of D numbers:
+/// their cos, then their sin, (B, T, D), of the type that `dtype` is computed in.
+Tensor rotary_angles(const Tensor& positions, int head_size, Dtype dtype, double base = 10000);
+/// x (B, T, H, D) with its first `heads` heads turned by angles (B, T, D).
+Tensor rotary(const Tensor& x, const Tensor& angles, int heads);
 
 }  // namespace retort

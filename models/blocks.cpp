@@ -78,6 +78,8 @@ Tensor Stack::operator()(const Tensor& ids, const Tensor& token_types,
                  " is beyond max_positions " + std::to_string(config.max_positions));
     }
   context.positions = Tensor::from(at, {B, T}, ids.device());
+  if (config.positions == "rotary")
+    context.angles = rotary_angles(context.positions, blocks.front().self.head_size, tokens.dtype);
   Tensor x = embedding(tokens, ids);
   if (config.embedding_scale != 1) x = scale(x, config.embedding_scale);
   if (positions.defined()) {

@@ -15,10 +15,6 @@ Attention options_of(const Context& context, double scale, double dropout) {
   return o;
 }
 
-// The halves of (B, S, 2 K, D).
-Tensor keys(const Tensor& kv) { return slice(kv, 2, 0, kv.dim(2) / 2); }
-Tensor values(const Tensor& kv) { return slice(kv, 2, kv.dim(2) / 2, kv.dim(2) / 2); }
-
 // (B, T, H, D) -> (B, T, H D).
 Tensor merge_heads(const Tensor& x) { return reshape(x, {x.dim(0), x.dim(1), -1}); }
 
@@ -66,7 +62,6 @@ SelfAttention::SelfAttention(Parameters& p, const std::string& name, const Model
     : heads(c.heads),
       kv_heads(kv_heads_of(c)),
       head_size(head_size_of(c)),
-      rotate(c.positions == "rotary"),
       scale(scale_of(c)),
       dropout(c.attention_dropout) {
   qkv = Linear(p, name + ".qkv", c.width, (heads + 2 * kv_heads) * head_size, c.bias, c.init_std);
@@ -78,16 +73,11 @@ Tensor SelfAttention::operator()(const Tensor& x, const Context& context) const 
   Tensor all = reshape(qkv(x), {B, T, heads + 2 * kv_heads, head_size});
   Attention o = options_of(context, scale, dropout);
   o.causal = context.causal, o.lengths = context.lengths, o.bias = context.bias;
-  if (!rotate && !context.cache) return out(merge_heads(attention(all, heads, o)));
+  if (context.angles.defined()) all = rotary(all, context.angles, heads + kv_heads);
+  if (!context.cache) return out(merge_heads(attention(all, heads, o)));
   Tensor q = slice(all, 2, 0, heads), kv = slice(all, 2, heads, 2 * kv_heads);
-  if (rotate) {
-    q = rotary(q, context.positions);
-    kv = concat({rotary(keys(kv), context.positions), values(kv)}, 2);
-  }
-  if (context.cache) {
-    store(context.cache->own, kv, context.positions);
-    if (context.cache_length) kv = slice(context.cache->own, 1, 0, context.cache_length);
-  }
+  store(context.cache->own, kv, context.positions);
+  if (context.cache_length) kv = slice(context.cache->own, 1, 0, context.cache_length);
   return out(merge_heads(attention(q, kv, o)));
 }
 

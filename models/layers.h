@@ -47,7 +47,8 @@ struct Context {
   bool causal = false;
   Tensor lengths;                 ///< self-attention's keys per row, (B); undefined: all
   Tensor bias;                    ///< relative positions, (H, T + S - 1) or (B, ...), or undefined
-  Tensor positions;               ///< (B, T), for rotary and for the cache
+  Tensor positions;               ///< (B, T), for the cache
+  Tensor angles;                  ///< rotary positions' (B, T, D), or undefined
   Tensor memory, memory_lengths;  ///< encoder output (B, S, C), for cross-attention
   LayerCache* cache = nullptr;
   int cache_length = 0;  ///< keys to read from the cache, new ones included; 0: prefill, read none
@@ -56,7 +57,6 @@ struct Context {
 struct SelfAttention {
   Linear qkv, out;  // rows of qkv: H query heads, K key heads, K value heads, D each
   int heads = 0, kv_heads = 0, head_size = 0;
-  bool rotate = false;
   double scale = 0, dropout = 0;
   SelfAttention() = default;
   SelfAttention(Parameters& p, const std::string& name, const ModelConfig& c, double out_std);
