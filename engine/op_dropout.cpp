@@ -6,7 +6,8 @@ namespace retort {
 namespace {
 
 template <class T>
-struct Dropout {  // row = one sequence
+struct Dropout {  // row = one sequence; a draw is of four neighbours
+  static constexpr int kChunk = sizeof(T) == 2 ? 2 : 1;
   const T* x;
   T* y;
   RandomKey key;
@@ -19,12 +20,20 @@ struct Dropout {  // row = one sequence
     R keep = R(1) / (1 - R(p));
     RandomKey k = key;
     float limit = p;
+    int whole = n / 4;
     team.each(
-        n,
-        [&](int i, R a, R& b) {
-          b = uniform(k, uint32_t(row), uint32_t(i)) < limit ? R(0) : a * keep;
+        whole,
+        [&](int i, Four<R> a, Four<R>& b) {
+          Four<float> u = uniforms(k, uint32_t(row), uint32_t(i));
+          for (int j = 0; j < 4; j++) b.at[j] = u.at[j] < limit ? R(0) : a.at[j] * keep;
         },
-        x + o, out(y + o));
+        reinterpret_cast<const Four<T>*>(x + o), out(reinterpret_cast<Four<T>*>(y + o)));
+    team.each(
+        n % 4,
+        [&](int i, R a, R& b) {
+          b = uniform(k, uint32_t(row), uint32_t(4 * whole + i)) < limit ? R(0) : a * keep;
+        },
+        x + o + 4 * whole, out(y + o + 4 * whole));
   }
 };
 

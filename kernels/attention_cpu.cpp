@@ -9,7 +9,7 @@
 namespace retort {
 namespace {
 
-constexpr int N = 64;  // tile: N queries x N keys
+constexpr int N = 64;  // tile: N queries x N keys, of which a short sequence uses a few vectors
 
 // Copies `count` positions of a head into rows of `width` (>= D), zeros behind D.
 template <class T>
@@ -22,21 +22,24 @@ void pack(const T* x, size_t step, int count, int D, int width, Real<T>* y) {
   }
 }
 
-// Tiles of N keys, each transposed to (D, N); keys behind `count` are zeros.
+// Tiles of N keys, each transposed to (D, N); keys behind `count` are zeros, of the last tile as
+// many as fill a vector.
 template <class T>
 void pack_transposed(const T* x, size_t step, int count, int D, Real<T>* y) {
   using R = Real<T>;
-  for (int j0 = 0; j0 < count; j0 += N, y += D * N)
-    for (int j = 0; j < N; j++)
-      for (int d = 0; d < D; d++)
-        y[d * N + j] = j0 + j < count ? R(x[size_t(j0 + j) * step + d]) : R(0);
+  for (int j0 = 0; j0 < count; j0 += N, y += D * N) {
+    int n = std::min(N, count - j0);
+    for (int j = 0; j < n; j++)
+      for (int d = 0; d < D; d++) y[d * N + j] = x[size_t(j0 + j) * step + d];
+    for (int d = 0; d < D; d++) std::fill(y + d * N + n, y + d * N + padded<R>(n), R(0));
+  }
 }
 
-// s becomes the scores of query i and keys j0.., from its products; unseen keys are -inf.
+// s becomes the scores of query i and `count` keys j0.., from its products; unseen keys are -inf.
 template <class T>
-void finish(const Head<T>& head, int i, int j0, Real<T>* s) {
+void finish(const Head<T>& head, int i, int j0, int count, Real<T>* s) {
   Real<T> f = head.a.scale;
-  int n = std::clamp(head.seen(i) - j0, 0, N);
+  int n = std::clamp(head.seen(i) - j0, 0, count);
   if (head.bias) {
     const T* c = head.bias + j0 - i;
 #pragma omp simd
@@ -45,19 +48,29 @@ void finish(const Head<T>& head, int i, int j0, Real<T>* s) {
 #pragma omp simd
     for (int j = 0; j < n; j++) s[j] *= f;
   }
-  for (int j = n; j < N; j++) s[j] = -INFINITY;
+  for (int j = n; j < count; j++) s[j] = -INFINITY;
 }
-// s (rows, N) = scores of queries i0.., rows of q at distance `step`, and keys j0...
+// s (rows, N) = scores of queries i0.., rows of q at distance `step`, and `count` keys j0...
 template <class T>
-void scores(const Head<T>& head, int i0, int rows, int j0, const Real<T>* q, size_t step,
+void scores(const Head<T>& head, int i0, int rows, int j0, int count, const Real<T>* q, size_t step,
             const Real<T>* kt, Real<T>* s) {
   std::fill(s, s + rows * N, Real<T>(0));
-  tile_gemm<Real<T>>(rows, N, head.a.D, q, step, 1, kt, N, s, N);
-  for (int r = 0; r < rows; r++) finish(head, i0 + r, j0, s + r * N);
+  tile_gemm<Real<T>>(rows, count, head.a.D, q, step, 1, kt, N, s, N);
+  for (int r = 0; r < rows; r++) finish(head, i0 + r, j0, count, s + r * N);
 }
+// p times what dropout keeps of the keys j0.. that query i sees; j0 is a multiple of 4.
 template <class T>
-void drop(const Head<T>& head, int i, int j0, Real<T>* p) {
-  for (int j = 0; j < N; j++) p[j] *= head.keep(i, j0 + j);
+void drop(const Head<T>& head, int i, int j0, int count, Real<T>* p) {
+  auto* four = reinterpret_cast<Four<Real<T>>*>(p);
+  int n = (std::min(count, head.seen(i) - j0) + 3) / 4;
+#pragma omp simd
+  for (int j = 0; j < n; j++) {
+    Four<float> u =
+        uniforms(head.key, uint32_t(head.b), uint32_t(i) * 16384u + uint32_t(j0 / 4 + j));
+    Four<Real<T>> x = four[j];
+    for (int k = 0; k < 4; k++) x.at[k] *= head.keep_of(u.at[k]);
+    four[j] = x;
+  }
 }
 
 // Softmax over tiles as they come: the running maximum and sum of one query.
@@ -65,13 +78,13 @@ template <class T>
 struct Online {
   T max = -INFINITY, sum = 0;
   /// s becomes exp(s - new maximum); returns what earlier results shrink by.
-  T take(T* s) {
+  T take(T* s, int count) {
     T m = max;
 #pragma omp simd reduction(max : m)
-    for (int j = 0; j < N; j++) m = s[j] > m ? s[j] : m;
+    for (int j = 0; j < count; j++) m = s[j] > m ? s[j] : m;
     T base = max_(m, T(-1e30)), shrink = exp_(max_(max, T(-1e30)) - base), total = 0;
 #pragma omp simd reduction(+ : total)
-    for (int j = 0; j < N; j++) {
+    for (int j = 0; j < count; j++) {
       s[j] = exp_(s[j] - base);
       total += s[j];
     }
@@ -100,17 +113,17 @@ void forward_tiles(const Head<T>& head, int i0, int rows, const Real<T>* kt, con
   int last = 0;
   for (int r = 0; r < rows; r++) last = std::max(last, head.seen(i0 + r));
   for (int j0 = 0; j0 < last; j0 += N) {
-    scores(head, i0, rows, j0, q, step, kt + size_t(j0) * a.D, s);
+    int n = std::min(N, head.keys - j0), wide = padded<R>(n);
+    scores(head, i0, rows, j0, wide, q, step, kt + size_t(j0) * a.D, s);
     for (int r = 0; r < rows; r++) {
-      R shrink = online[r].take(s + r * N);
+      R shrink = online[r].take(s + r * N, wide);
       R* x = o + r * width;
       if (shrink != 1)
 #pragma omp simd
         for (int d = 0; d < width; d++) x[d] *= shrink;
-      if (a.dropout > 0) drop(head, i0 + r, j0, s + r * N);
+      if (a.dropout > 0) drop(head, i0 + r, j0, n, s + r * N);
     }
-    tile_gemm<R>(rows, width, std::min(N, head.keys - j0), s, N, 1, v + size_t(j0) * width, width,
-                 o, width);
+    tile_gemm<R>(rows, width, n, s, N, 1, v + size_t(j0) * width, width, o, width);
   }
   for (int r = 0; r < rows; r++) {
     R f = online[r].sum > 0 ? 1 / online[r].sum : R(0);
@@ -192,12 +205,12 @@ void forward_row(const Head<T>& head, int i, T* out, Real<T>* log_sum,
   int last = head.seen(i), D = a.D;
   for (int j0 = 0; j0 < last; j0 += N) {
     R s[N] = {};
-    int n = std::min(N, last - j0), d = 0;
+    int n = std::min(N, last - j0), wide = padded<R>(n), d = 0;
     dots(q, k + size_t(j0) * a.ks.position, a.ks.position, n, D, s);
-    finish(head, i, j0, s);
-    R shrink = online.take(s);
+    finish(head, i, j0, wide, s);
+    R shrink = online.take(s, wide);
     for (int e = 0; e < D; e++) y[e] *= shrink;
-    if (a.dropout > 0) drop(head, i, j0, s);
+    if (a.dropout > 0) drop(head, i, j0, n, s);
     const T* x = v + size_t(j0) * a.vs.position;
     for (; d + 4 * W <= D; d += 4 * W) weigh<4>(s, x + d, a.vs.position, n, y + d);
     for (; d + W <= D; d += W) weigh<1>(s, x + d, a.vs.position, n, y + d);
@@ -269,24 +282,24 @@ void backward_head(const Head<T>& head, const T* out, const Real<T>* log_sum, co
     std::fill(dq_tile, dq_tile + rows * width, R(0));
     const R* lse = log_sum + head.place(i0);
     for (int j0 = 0; j0 < last; j0 += N) {
-      int n = std::min(N, head.keys - j0);
-      scores(head, i0, rows, j0, w.q.data(), size_t(width), w.kt.data() + size_t(j0) * D, p);
+      int n = std::min(N, head.keys - j0), wide = padded<R>(n);
+      scores(head, i0, rows, j0, wide, w.q.data(), size_t(width), w.kt.data() + size_t(j0) * D, p);
       std::fill(ds, ds + rows * N, R(0));
-      tile_gemm<R>(rows, N, D, w.dout.data(), width, 1, w.vt.data() + size_t(j0) * D, N, ds, N);
+      tile_gemm<R>(rows, wide, D, w.dout.data(), width, 1, w.vt.data() + size_t(j0) * D, N, ds, N);
       for (int r = 0; r < rows; r++) {
         R *pr = p + r * N, *dr = ds + r * N, l = lse[r], dl = delta[r];
         if (a.dropout > 0) {
           R keep[N];
           std::fill(keep, keep + N, R(1));
-          drop(head, i0 + r, j0, keep);
-          for (int j = 0; j < N; j++) {
+          drop(head, i0 + r, j0, n, keep);
+          for (int j = 0; j < wide; j++) {
             R x = exp_(pr[j] - l);
             dr[j] = x * (dr[j] * keep[j] - dl);
             pr[j] = x * keep[j];
           }
         } else {
 #pragma omp simd
-          for (int j = 0; j < N; j++) {
+          for (int j = 0; j < wide; j++) {
             R x = exp_(pr[j] - l);
             dr[j] = x * (dr[j] - dl);
             pr[j] = x;

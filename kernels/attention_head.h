@@ -43,9 +43,9 @@ struct Head {
   HD size_t row_step() const { return size_t(a.H) * size_t(a.D); }
   /// What probability (i, j) is multiplied with: 0, or 1 / (1 - dropout).
   HD R keep(int i, int j) const {
-    float u = uniform(key, uint32_t(b), uint32_t(i) * 65536u + uint32_t(j));
-    return u < a.dropout ? R(0) : 1 / (1 - R(a.dropout));
+    return keep_of(uniform(key, uint32_t(b), uint32_t(i) * 65536u + uint32_t(j)));
   }
+  HD R keep_of(float u) const { return u < a.dropout ? R(0) : 1 / (1 - R(a.dropout)); }
 };
 
 }  // namespace retort

@@ -30,9 +30,36 @@ struct bf16 {
   }
 };
 
+/// Four neighbours as one element of a stream (kernels/team.h).
 template <class T>
-using Real =
-    std::conditional_t<std::is_same_v<std::remove_const_t<T>, bf16>, float, std::remove_const_t<T>>;
+struct Four {
+  T at[4];
+};
+
+template <class T>
+struct RealOf {
+  using type = T;
+};
+template <>
+struct RealOf<bf16> {
+  using type = float;
+};
+template <class T>
+struct RealOf<Four<T>> {
+  using type = Four<typename RealOf<T>::type>;
+};
+template <class T>
+using Real = typename RealOf<std::remove_const_t<T>>::type;
+
+/// x as a number to compute with.
+template <class T>
+HD Real<T> real(const T& x) {
+  return x;
+}
+template <class T>
+HD Four<Real<T>> real(const Four<T>& x) {
+  return {{x.at[0], x.at[1], x.at[2], x.at[3]}};
+}
 
 /// y = x. Of a bf16 only its bits are written: where a loop makes objects of a class, g++ leaves it
 /// scalar.
@@ -42,6 +69,10 @@ HD void put(T& y, Real<T> x) {
     y.raw = bf16::round(x);
   else
     y = T(x);
+}
+template <class T>
+HD void put(Four<T>& y, const Four<Real<T>>& x) {
+  for (int k = 0; k < 4; k++) put(y.at[k], x.at[k]);
 }
 
 }  // namespace retort

@@ -24,11 +24,18 @@ template <template <class> class K>
 constexpr int chunk<K<bf16>> = 8;
 template <template <class, class> class K, class F>
 constexpr int chunk<K<F, bf16>> = 8;
+template <class K>  // a kernel whose streams are of Four says how many of them
+constexpr int chunk_of = [] {
+  if constexpr (requires { K::kChunk; })
+    return K::kChunk;
+  else
+    return chunk<K>;
+}();
 
 template <class K>
 __global__ void __launch_bounds__(128, 7) rows_warp(K k, int count) {
   int row = int(blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32);
-  if (row < count) k(Warp<chunk<K>>{}, row);
+  if (row < count) k(Warp<chunk_of<K>>{}, row);
 }
 // Rows of double are for gradient checks: one launch, with registers to spare.
 template <class K>
@@ -40,12 +47,13 @@ constexpr bool is_double<K<F, double>> = true;
 
 template <class K>
 __global__ void __launch_bounds__(is_double<K> ? 256 : 1024, 1) rows_block(K k) {
-  k(Block<chunk<K>>{}, int(blockIdx.x));
+  k(Block<chunk_of<K>>{}, int(blockIdx.x));
 }
 template <class K>
 __global__ void __launch_bounds__(512, 2) rows_blocks(K k, void* meetings, int first) {
   int row = first + int(blockIdx.y);
-  k(Blocks<chunk<K>>(static_cast<Meeting*>(meetings) + row, int(blockIdx.x), int(gridDim.x)), row);
+  k(Blocks<chunk_of<K>>(static_cast<Meeting*>(meetings) + row, int(blockIdx.x), int(gridDim.x)),
+    row);
 }
 template <int C>
 struct Everyone : CudaTeam<Everyone<C>, C> {

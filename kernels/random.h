@@ -31,11 +31,18 @@ struct Philox {
   }
 };
 
-/// Uniform in [0, 1) with 24 bits, draw `index` of sequence `key.sequence + sequence`.
+/// Uniform in [0, 1) with 24 bits, draws 4 i to 4 i + 3 of sequence `key.sequence + sequence`.
+HD Four<float> uniforms(const RandomKey& key, uint32_t sequence, uint32_t i) {
+  Philox r = Philox::draw(uint32_t(key.seed), uint32_t(key.seed >> 32), i, key.sequence + sequence,
+                          key.site, key.step);
+  auto unit = [](uint32_t word) { return float(word >> 8) * 5.9604644775390625e-8f; };
+  return {{unit(r.c0), unit(r.c1), unit(r.c2), unit(r.c3)}};
+}
+/// Draw `index` alone.
 HD float uniform(const RandomKey& key, uint32_t sequence, uint32_t index) {
-  Philox r = Philox::draw(uint32_t(key.seed), uint32_t(key.seed >> 32), index,
-                          key.sequence + sequence, key.site, key.step);
-  return float(r.c0 >> 8) * 5.9604644775390625e-8f;
+  Four<float> u = uniforms(key, sequence, index / 4);
+  float low = index & 1 ? u.at[1] : u.at[0], high = index & 1 ? u.at[3] : u.at[2];
+  return index & 2 ? high : low;
 }
 
 /// Standard normal (Box-Muller), draw `index`.

@@ -2,13 +2,17 @@
 // CUDA threads. All offer loops over streams: each(n, f, s...), sum(n, f, s...), sums(n, f, s...)
 // -> Pair, max(n, f, s...), and one(f). f(i, x...) sees element i of every stream as a number of
 // type Real<T>:
-//   const T* is read, out(T*) is written, inout(T*) is read and written.
+//   const T* is read, out(T*) is written, inout(T*) is read and written,
+//   team.keep<K>(n, f, x) is f(x[i]) of a stream, for several loops to read: Solo computes it once,
+//   into the thread's own memory number K; a CUDA thread, whose exp costs less than memory, in
+//   every loop.
 // Element i is always visited by the same thread, so a row may store y[i] in one loop and read it
 // in the next. A CUDA thread visits four neighbours at a time, eight of bfloat16, by 128-bit loads
 // where a stream is aligned.
 #pragma once
 #include <cmath>
 #include <cstddef>
+#include <vector>
 
 #include "kernels/bf16.h"
 
@@ -37,6 +41,12 @@ HD InOut<T> inout(T* p) {
   return {p};
 }
 
+template <class F, class T>
+struct Kept {
+  F f;
+  const T* p;
+};
+
 // What f holds of a stream while it works on element i.
 template <class S>
 struct Slot;
@@ -44,12 +54,18 @@ template <class T>
 struct Slot<const T*> {
   static constexpr bool writes = false;
   Real<T> value;
-  HD Slot(const T* p, int i) : value(p[i]) {}
+  HD Slot(const T* p, int i) : value(real(p[i])) {}
   HD void store() const {}
 };
 template <class T>
 struct Slot<T*> : Slot<const T*> {
   using Slot<const T*>::Slot;
+};
+template <class F, class T>
+struct Slot<Kept<F, T>> {
+  Real<T> value;
+  HD Slot(const Kept<F, T>& s, int i) : value(s.f(s.p[i])) {}
+  HD void store() const {}
 };
 template <class T>
 struct Slot<Out<T>> {
@@ -64,7 +80,7 @@ struct Slot<InOut<T>> {
   static constexpr bool writes = true;
   T* at;
   Real<T> value;
-  HD Slot(InOut<T> s, int i) : at(s.p + i), value(*at) {}
+  HD Slot(InOut<T> s, int i) : at(s.p + i), value(real(*at)) {}
   HD void store() const { put(*at, value); }
 };
 
@@ -136,6 +152,16 @@ struct Solo {
   template <class F>
   HD void one(F f) const {
     f();
+  }
+  template <int K, class F, class T>
+  HD const T* keep(int n, F f, const T* x) const {
+#ifndef __CUDA_ARCH__
+    thread_local std::vector<T> memory;
+    if (memory.size() < size_t(n)) memory.resize(size_t(n));
+    each(
+        n, [&](int, T v, T& y) { y = f(v); }, x, out(memory.data()));
+    return memory.data();
+#endif
   }
 };
 

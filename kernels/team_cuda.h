@@ -45,13 +45,19 @@ struct Chunk<const T*, C> {
   Real<T> value[C];
   DEV Chunk(const T* p, int i) {
     Several<T, C> x = load<C>(p + i);
-    for (int k = 0; k < C; k++) value[k] = x.at[k];
+    for (int k = 0; k < C; k++) value[k] = real(x.at[k]);
   }
   DEV void store() const {}
 };
 template <class T, int C>
 struct Chunk<T*, C> : Chunk<const T*, C> {
   using Chunk<const T*, C>::Chunk;
+};
+template <class F, class T, int C>
+struct Chunk<Kept<F, T>, C> : Chunk<const T*, C> {
+  DEV Chunk(const Kept<F, T>& s, int i) : Chunk<const T*, C>(s.p, i) {
+    for (int k = 0; k < C; k++) this->value[k] = s.f(this->value[k]);
+  }
 };
 template <class T, int C>
 struct Chunk<Out<T>, C> {
@@ -60,7 +66,7 @@ struct Chunk<Out<T>, C> {
   DEV Chunk(Out<T> s, int i) : p(s.p + i) {}
   DEV void store() const {
     Several<T, C> x;
-    for (int k = 0; k < C; k++) x.at[k] = T(value[k]);
+    for (int k = 0; k < C; k++) put(x.at[k], value[k]);
     retort::store(p, x);
   }
 };
@@ -152,6 +158,10 @@ struct CudaTeam {
   template <class F>
   DEV void one(F f) const {
     if (self().lane() == 0) f();
+  }
+  template <int, class F, class T>
+  DEV Kept<F, T> keep(int, F f, const T* x) const {
+    return {f, x};
   }
 };
 

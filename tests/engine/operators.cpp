@@ -136,6 +136,8 @@ TEST_CASE("dropout draws do not depend on the batch's layout, nor on the device"
     CHECK(std::vector<double>(whole.begin() + 70, whole.end()) == tail);
     if (first.empty()) first = whole;
     CHECK(whole == first);
+    for (size_t i = 0; i < whole.size(); i++)
+      CHECK((whole[i] == 0) == (uniform(key, uint32_t(i / 35), uint32_t(i % 35)) < 0.4f));
     double kept = 0;
     for (double v : dropout(Tensor::full({100, 1000}, 1, Dtype::f32, device), 0.4, key).values())
       kept += v != 0;
