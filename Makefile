@@ -12,7 +12,9 @@ OPT     ?= -O3
 VERSION := 0.1.0
 MAKEFLAGS += -j$(shell nproc)
 
-CXXFLAGS += -std=c++20 $(OPT) -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast
+# The arithmetic of all objects. The last two: g++ would put branches into loops, which then are no longer vectors.
+CODEGEN  = -march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast -fno-unswitch-loops -fno-thread-jumps
+CXXFLAGS += -std=c++20 $(OPT) $(CODEGEN)
 CXXFLAGS += -Wall -Wextra -Wno-unknown-pragmas -Wno-restrict -I. -I$(BUILD) -DRETORT_VERSION='"$(VERSION)"' -MMD -MP
 # protobuf first and in the program itself, its symbols for nobody else (distill/tensorboard.map).
 PROTOBUF = -Wl,-Bstatic -lprotobuf-lite -Wl,-Bdynamic,--version-script=distill/tensorboard.map
@@ -110,7 +112,7 @@ CUDA  ?= $(patsubst %/bin/nvcc,%,$(firstword $(shell command -v nvcc 2>/dev/null
 NVCC   = $(CUDA)/bin/nvcc
 ARCHS ?= 80 90 100
 NVCCFLAGS = -x cu -std=c++20 -O3 -DRETORT_CUDA -I. -I$(BUILD) -Werror all-warnings -Xcompiler -Wno-unknown-pragmas \
-            -Xcompiler "-march=$(ARCH) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast" \
+            -Xcompiler "$(CODEGEN)" \
             -Xcompiler -Wno-free-nonheap-object -Xptxas -v --compress-mode=none
 GENCODE = $(foreach a,$(ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
           -gencode arch=compute_$(lastword $(ARCHS)),code=compute_$(lastword $(ARCHS))

@@ -28,7 +28,7 @@ struct CrossEntropy {
     auto z = team.sums(
         n,
         [&](int, T v, T& e) {
-          return Pair<T>{e = exp_(v - m), s > 0 ? v - m : T(0)};
+          return Pair<T>{e = exp_(v - m), v - m};
         },
         a, out(g));
     T log_z = log_(z.a), scale = 1 / z.a;

@@ -109,7 +109,10 @@ struct Tvd : Rule<Tvd<T>, T> {  // 1/2 sum |p - q|
     T x = select_(near(v.d), v.q * expm1_series(v.d), v.p - v.q);
     return T(0.5) * (x < 0 ? -x : x);
   }
-  HD T slope(const Point<T>& v) const { return v.d > 0 ? T(-0.5) : v.d < 0 ? T(0.5) : T(0); }
+  HD T slope(const Point<T>& v) const {  // of a tie, d of rounding alone, 0
+    const T tie = sizeof(T) == 4 ? T(2e-6) : T(4e-15);
+    return v.d > tie ? T(-0.5) : v.d < -tie ? T(0.5) : T(0);
+  }
 };
 
 // The two halves of a Jensen-Shannon divergence. m = w p + (1-w) q, x = log w/(1-w): w is a
@@ -118,17 +121,20 @@ struct Tvd : Rule<Tvd<T>, T> {  // 1/2 sum |p - q|
 template <class T>
 struct Mixture {
   static constexpr bool mixes = true;
-  T x, w, rest;  // rest = 1 - w
-  HD void mix(T logit) { x = logit, w = sigmoid_(x), rest = sigmoid_(-x); }
+  T x, w, rest, log_w, log_rest;  // rest = 1 - w
+  HD void mix(T logit) {
+    x = logit, w = sigmoid_(x), rest = sigmoid_(-x);
+    log_w = -softplus_(-x), log_rest = -softplus_(x);
+  }
 };
 
 template <class T>
 struct SkewKl : Rule<SkewKl<T>, T>, Mixture<T> {  // KL(p || a p + (1-a) q)
-  using Mixture<T>::x, Mixture<T>::rest, Mixture<T>::mixes;
+  using Mixture<T>::x, Mixture<T>::rest, Mixture<T>::log_w, Mixture<T>::mixes;
   explicit SkewKl(double alpha) { this->mix(T(::log(alpha) - ::log1p(-alpha))); }
   HD T value(const Point<T>& v) const {
     T close = v.p * phi_series(log1p_series(rest * expm1_series(-v.d)));
-    T far = rest * (v.q - v.p) + v.p * (softplus_(-x) - softplus_(-v.d - x));
+    T far = rest * (v.q - v.p) - v.p * (log_w + softplus_(-v.d - x));
     return select_(near(v.d), close, far);
   }
   HD T slope(const Point<T>& v) const { return -v.p / v.q * sigmoid_(-v.d - x); }
@@ -138,11 +144,11 @@ struct SkewKl : Rule<SkewKl<T>, T>, Mixture<T> {  // KL(p || a p + (1-a) q)
 
 template <class T>
 struct SkewRkl : Rule<SkewRkl<T>, T>, Mixture<T> {  // KL(q || (1-a) p + a q)
-  using Mixture<T>::x, Mixture<T>::w, Mixture<T>::mixes;
+  using Mixture<T>::x, Mixture<T>::w, Mixture<T>::log_rest, Mixture<T>::mixes;
   explicit SkewRkl(double alpha) { this->mix(T(::log1p(-alpha) - ::log(alpha))); }
   HD T value(const Point<T>& v) const {
     T close = v.q * phi_series(log1p_series(w * expm1_series(v.d)));
-    T far = w * (v.p - v.q) + v.q * (softplus_(x) - softplus_(v.d + x));
+    T far = w * (v.p - v.q) - v.q * (log_rest + softplus_(v.d + x));
     return select_(near(v.d), close, far);
   }
   HD T slope(const Point<T>& v) const {

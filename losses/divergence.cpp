@@ -27,7 +27,7 @@ void run(const Call& c) {
              c.mask.defined() ? c.mask.data<int>() : nullptr,
              c.mixture.defined() ? c.mixture.data<T>() : nullptr,
              c.mixture.defined() ? c.dmixture.data<T>() : nullptr, c.loss.data<T>(), c.ds.data<T>(),
-             T(1 / c.options.temperature),
+             !c.options.check || c.ds.storage != c.teacher.storage, T(1 / c.options.temperature),
              c.needs_p && c.options.zero == ZeroPolicy::floor ? T(c.options.floor) : T(-INFINITY),
              c.options.zero == ZeroPolicy::ignore, c.needs_p, c.needs_q, c.student.cols()});
   });
@@ -83,9 +83,13 @@ const Entry& find(const std::string& name) {
        (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
 }
 
-// Why a row's loss is not finite, as one line.
+// Why a row's loss is NaN or, where it overflows, infinite, as one line.
 [[noreturn]] void explain(const Entry& e, const Tensor& teacher, const Tensor& student, int row,
-                          const DivergenceOptions& o, bool needs_p, bool needs_q) {
+                          bool overflows, const DivergenceOptions& o, bool needs_p, bool needs_q) {
+  if (overflows)
+    fail("divergence " + e.info.name + ": row " + std::to_string(row) +
+         ": the loss or its gradient overflows; use a higher temperature, or " +
+         (student.dtype == Dtype::f64 ? "another loss" : "float64"));
   NoGrad quiet;
   std::vector<double> t = slice(teacher, 0, row, 1).values(),
                       s = slice(student, 0, row, 1).values();
@@ -111,9 +115,7 @@ const Entry& find(const std::string& name) {
            ": the student's probability is exactly 0 where the teacher's is not: the loss "
            "is infinite");
   }
-  fail("divergence " + e.info.name + ": row " + std::to_string(row) +
-       ": the loss or its gradient overflows; use a higher temperature, or " +
-       (student.dtype == Dtype::f64 ? "another loss" : "float64"));
+  fail("divergence " + e.info.name + ": row " + std::to_string(row) + ": not a number");
 }
 
 }  // namespace
@@ -156,23 +158,24 @@ void check_parameter(const DivergenceName& d) {
              std::to_string(d.parameter));
 }
 
-Tensor divergence(const DivergenceName& name, const Tensor& teacher_in, const Tensor& student_in,
+Tensor divergence(const DivergenceName& name, Tensor teacher, const Tensor& student_in,
                   const DivergenceOptions& options) {
   const Entry& e = find(name.name);
   check_parameter(name);
-  ENSURE(teacher_in.rank() == 2 && teacher_in.shape == student_in.shape &&
-             teacher_in.dtype == student_in.dtype && teacher_in.cols() > 0,
+  ENSURE(teacher.rank() == 2 && teacher.shape == student_in.shape &&
+             teacher.dtype == student_in.dtype && teacher.cols() > 0,
          "divergence " + name.name +
              ": expected teacher and student logits (N, V) of one shape and type, got " +
-             text(teacher_in.shape) + " " + name_of(teacher_in.dtype) + " and " +
-             text(student_in.shape) + " " + name_of(student_in.dtype));
+             text(teacher.shape) + " " + name_of(teacher.dtype) + " and " + text(student_in.shape) +
+             " " + name_of(student_in.dtype));
   ENSURE(options.temperature > 0 && std::isfinite(options.temperature),
          "divergence " + name.name + ": the temperature must be positive, got " +
              std::to_string(options.temperature));
   ENSURE(!options.mask.defined() ||
              (options.mask.shape == Shape{student_in.dim(0)} && options.mask.dtype == Dtype::i32),
          "divergence " + name.name + ": expected an i32 mask (N), got " + text(options.mask.shape));
-  Tensor teacher = contiguous(teacher_in.detach()), student = contiguous(student_in);
+  teacher = contiguous(teacher.detach());
+  Tensor student = contiguous(student_in);
   Tensor mask = options.mask.defined() ? contiguous(options.mask) : Tensor();
   ENSURE(
       !options.mixture.defined() || (e.mixes && options.mixture.shape == Shape{student_in.dim(0)} &&
@@ -180,8 +183,9 @@ Tensor divergence(const DivergenceName& name, const Tensor& teacher_in, const Te
       "divergence " + name.name + ": a mixture (N) of the logits' type is for skew_kl and " +
           "skew_rkl, got " + text(options.mixture.shape));
   Tensor mixture = options.mixture.defined() ? contiguous(options.mixture.detach()) : Tensor();
-  Tensor loss({student.dim(0)}, student.dtype, student.device()), ds = student.like(),
-                                                                  dmixture = loss.like();
+  bool ours = teacher.storage.use_count() == 1 && student.device() == Device::cpu;
+  Tensor loss({student.dim(0)}, student.dtype, student.device()),
+      dmixture = loss.like(), ds = ours ? teacher : student.like();
   bool alpha = name.name == "alpha";  // its exponents decide what it divides by
   bool needs_p = e.needs_p || (alpha && name.parameter < 0),
        needs_q = e.needs_q || (alpha && name.parameter > 1);
@@ -189,7 +193,8 @@ Tensor divergence(const DivergenceName& name, const Tensor& teacher_in, const Te
          needs_q});
   std::vector<double> values = options.check ? loss.values() : std::vector<double>();
   for (size_t i = 0; i < values.size(); i++)
-    if (!std::isfinite(values[i])) explain(e, teacher, student, int(i), options, needs_p, needs_q);
+    if (!std::isfinite(values[i]))
+      explain(e, teacher, student, int(i), std::isinf(values[i]), options, needs_p, needs_q);
   return record("divergence", loss, {student, options.mixture},
                 [ds, dmixture, mixes = bool(options.mixture.node)](const Tensor& dy_in) {
                   Tensor dy = contiguous(dy_in);

@@ -41,8 +41,9 @@ DivergenceName parse_divergence(const std::string& text);
 void check_parameter(const DivergenceName& name);
 
 /// D of each row of teacher and student logits (N, V) -> (N); differentiable in the student only.
-/// Logits may be -inf; NaN and +inf are refused, naming row and token (see check).
-Tensor divergence(const DivergenceName& name, const Tensor& teacher, const Tensor& student,
+/// Logits may be -inf; NaN and +inf are refused, naming row and token (see check). On the CPU the
+/// gradient takes the memory of the teacher's logits if nobody else holds them: move them in.
+Tensor divergence(const DivergenceName& name, Tensor teacher, const Tensor& student,
                   const DivergenceOptions& options = {});
 
 }  // namespace retort

@@ -58,7 +58,7 @@ COST = {
     "RowBroadcast": (8, 1), "Dropout": (8, 45), "FillRow": (4, 0), "RowSum": (4, 1),
     "TakeRow": (8, 0), "ScatterRow": (12, 1), "StoreRow": (8, 0), "ReorderRow": (8, 0), "Place": (8, 0),
     "Pick": (4, 0, "narrow"), "PickBackward": (4, 1), "PickColumns": (8, 0, "narrow"), "PutColumns": (8, 0, "narrow"), "StridedMax": (4, 2, "narrow"),
-    "MaxBackward": (4, 1, "narrow"), "StridedCopy": (8, 0, "narrow"), "Rotate": (8, 40), "MaskedFill": (12, 1),
+    "MaxBackward": (4, 1, "narrow"), "StridedCopy": (8, 0, "narrow"), "Angles": (4, 40), "Rotate": (12, 4), "MaskedFill": (12, 1),
     "Add": (12, 1), "Sub": (12, 1), "Mul": (12, 1), "Div": (12, 1), "Multiply": (12, 1), "Same": (8, 0),
     "Scale": (8, 2), "Exp": (8, 8), "Log": (8, 8), "LogBackward": (12, 1), "Tanh": (8, 12),
     "TanhBackward": (12, 3), "Relu": (8, 1), "ReluBackward": (12, 1), "Silu": (8, 10),
