@@ -7,6 +7,7 @@
 
 #include "build_commit.h"
 #include "data/text.h"
+#include "distill/page.h"
 #include "distill/simplex.h"
 #include "losses/divergence.h"
 

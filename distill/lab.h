@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 
 #include "distill/modes.h"
-#include "distill/page.h"
 #include "distill/toml.h"
 
 namespace retort {

@@ -34,10 +34,6 @@ enum class Page { report, lab };
 /// not ASCII.
 std::string html_of(const Json& page, Page kind = Page::report);
 
-/// Throws, before anything is computed, where a page cannot be written at `path`: no such folder,
-/// itself a folder or device, no permission. "": no page is asked for.
-void check_page(const std::string& path);
-
 /// The JSON text that html_of() puts in.
 std::string script_safe(const Json& page);
 

@@ -1,8 +1,5 @@
 // The page's parts, which the build puts into the program (Makefile, PAGE_PARTS), and how they and
 // the data become one file.
-#include <unistd.h>
-
-#include <filesystem>
 #include <stdexcept>
 
 #include "distill/page.h"
@@ -17,8 +14,6 @@ extern const char _binary_chart_js_start[], _binary_chart_js_end[];
 extern const char _binary_chart_licence_start[], _binary_chart_licence_end[];
 }
 
-namespace fs = std::filesystem;
-
 namespace retort {
 namespace {
 
@@ -31,18 +26,6 @@ std::string escaped(std::string_view text) {
 }
 
 }  // namespace
-
-void check_page(const std::string& path) {
-  if (path.empty()) return;
-  fs::path folder = fs::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  if (!fs::is_directory(folder))
-    throw std::runtime_error(path + ": no such folder; make it first, or choose another file");
-  if (fs::exists(path) && !fs::is_regular_file(path))
-    throw std::runtime_error(path + ": is no regular file; the page needs the name of one");
-  if (::access(folder.c_str(), W_OK) != 0)
-    throw std::runtime_error(path + ": its folder may not be written to; choose another file");
-}
 
 std::string script_safe(const Json& page) {
   std::string out;
