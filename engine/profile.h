@@ -11,7 +11,9 @@ namespace retort {
 /// that nothing overlaps. Not for several threads that record.
 class Profile {
  public:
+  /// Begins one, in the place of any that goes on.
   static void start();
+  /// Whether one goes on.
   static bool on();
   /// What has run since the last mark was `name`: of so many floating-point operations and bytes.
   static void mark(const std::string& name, double operations = 0, double bytes = 0);

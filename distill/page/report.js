@@ -62,7 +62,7 @@ function watch() {
 
 openPage({
   name: "report", sections,
-  title: () => page.data.runs.map((r) => r.label).join(", "),
+  title: () => (page.data.runs.length > 8 ? `${page.data.runs.length} runs` : page.data.runs.map((r) => r.label).join(", ")),
   boxes: () => {
     const labels = page.data.runs.map((r) => r.label);
     return [boxes("Models", "models", modelNames(), (m) => swatch(styleOf(m))), labels.length > 1 && boxes("Runs", "runs", labels, (r) => dash(labels.indexOf(r)))];
