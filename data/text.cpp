@@ -153,7 +153,7 @@ void write_file_atomically(const std::string& asked, std::string_view bytes) {
   }
   std::string beside = fmt::format("{}.tmp{}", path, getpid());
   int file = open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file < 0) fail(beside, "create");
+  if (file < 0) fail(path, "create");
   auto give_up = [&](const char* what) {
     int error = errno;
     unlink(beside.c_str());
@@ -169,6 +169,18 @@ void write_file_atomically(const std::string& asked, std::string_view bytes) {
   if (fsync(file) != 0) close(file), give_up("flush");
   if (close(file) != 0) give_up("write");
   if (rename(beside.c_str(), path.c_str()) != 0) give_up("write");
+}
+
+void check_writable(const std::string& path) {
+  if (path.empty()) return;
+  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  if (!std::filesystem::is_directory(folder))
+    throw std::runtime_error(path + ": no such folder; make it first, or choose another");
+  if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path))
+    throw std::runtime_error(path + ": is no regular file; give the name of one");
+  if (::access(folder.c_str(), W_OK) != 0)
+    throw std::runtime_error(path + ": its folder may not be written to; choose another");
 }
 
 std::string checksum_of(std::string_view bytes) {

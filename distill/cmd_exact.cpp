@@ -193,7 +193,7 @@ void add_exact_command(CLI::App& app) {
       "          retort exact recipes/demo.toml --student js --length 8");
   c->callback([a] {
     if (a->in.empty() && a->path.empty()) throw CLI::RequiredError("RECIPE or --in");
-    check_page(a->page);
+    check_writable(a->page);
     a->in.empty() ? of_models(*a) : of_tables(*a);
   });
 }

@@ -49,7 +49,7 @@ void line(const std::string& name, const ModesEnd& e, const std::string& counts)
 void compare(Arguments& a) {
   ModesOptions& o = a.options;
   o.weights = {a.weights[0], a.weights[1]};
-  check_page(a.page);
+  check_writable(a.page);
   for (const std::string& loss : a.losses) parse_divergence(loss);
   ModesEnd teacher = modes_teacher(o);
   Tensor starts =

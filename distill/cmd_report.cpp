@@ -19,14 +19,15 @@ struct Arguments {
 };
 
 void report(const Arguments& a) {
+  check_writable(a.out);
   Json page = page_of(a.runs);
   for (const Json& run : page["runs"])
     if (run["stages"].empty())
       throw std::runtime_error(run["folder"].get<std::string>() +
                                ": no run's folder: no STAGE/results.json, metrics.jsonl or "
                                "manifest.json in it; give the output of a `retort run`");
-  for (const Json& problem : page["problems"])
-    fmt::print(stderr, "{}\n", problem.get<std::string>());
+  for (const char* said : {"problems", "left_out"})
+    for (const Json& line : page[said]) fmt::print(stderr, "{}\n", line.get<std::string>());
   write_file_atomically(a.out, html_of(page));
   fmt::print("{}\n", a.out);
 }

@@ -116,7 +116,7 @@ void show(const Arguments& a, const TransportInputs& in, const Json& rows,
 }
 
 void sweep(const Arguments& a) {
-  check_page(a.page);
+  check_writable(a.page);
   using Value = TransportValue;
   using Mode = TransportGradient;
   Device device = available_device(a.device);

@@ -2,6 +2,7 @@
 #include "distill/commands.h"
 
 #include "build_commit.h"
+#include "data/text.h"
 #include "engine/profile.h"
 
 namespace retort {
@@ -35,7 +36,11 @@ void add_commands(CLI::App& app) {
   for (CLI::App* command : app.get_subcommands(nullptr))
     command
         ->add_option_function<std::string>(
-            "--profile", [](const std::string& file) { Profile::start(file); },
+            "--profile",
+            [](const std::string& file) {
+              check_writable(file);
+              Profile::start();
+            },
             "Operators by time on standard error, and a Chrome trace in this file")
         ->type_name("FILE");
 }

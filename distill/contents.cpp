@@ -4,6 +4,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <regex>
+#include <sstream>
 
 #include "data/text.h"
 #include "data/tokenizer.h"
@@ -52,12 +54,15 @@ bool is_text(const std::string& head) {
          (bad == std::string::npos || (head.size() == kHead && bad + 4 > kHead));
 }
 
-// Whether a line opens one of a recipe's tables.
+// Whether a line opens one of a recipe's tables, or gives it or a key in it a value.
 bool is_recipe(const std::string& head) {
-  for (const char* table :
-       {"data", "tokenizer", "train", "evaluate", "teacher", "student", "students"})
-    for (const char* end : {"]", "."})
-      if (("\n" + head).find("\n[" + std::string(table) + end) != std::string::npos) return true;
+  static const std::string tables = "(data|tokenizer|train|evaluate|teacher|student|students)";
+  static const std::regex begins("\\[\\[?" + tables + "[.\\]]|" + tables + "(\\.[\\w.-]+)? *=");
+  std::istringstream lines(head);
+  for (std::string line; std::getline(lines, line);) {
+    line.resize(std::min<size_t>(line.size(), 100));
+    if (std::regex_search(line, begins, std::regex_constants::match_continuous)) return true;
+  }
   return false;
 }
 

@@ -1,10 +1,8 @@
 #include "distill/lab.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 #include <set>
 
 #include "build_commit.h"
@@ -12,8 +10,6 @@
 #include "distill/page.h"
 #include "distill/simplex.h"
 #include "losses/divergence.h"
-
-namespace fs = std::filesystem;
 
 namespace retort {
 namespace {
@@ -71,20 +67,6 @@ void add_page_option(CLI::App& command, std::string& path) {
   command
       .add_option("-o,--page", path, "Also write a page that shows it, to be opened in a browser")
       ->type_name("FILE.html");
-}
-
-void check_page(const std::string& path) {
-  if (path.empty()) return;
-  fs::path folder = fs::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  if (!fs::is_directory(folder))
-    throw std::runtime_error(path +
-                             ": no such folder; make it first, or choose another for --page");
-  if (fs::exists(path) && !fs::is_regular_file(path))
-    throw std::runtime_error(path + ": is no regular file; --page takes the name of one");
-  if (::access(folder.c_str(), W_OK) != 0)
-    throw std::runtime_error(path +
-                             ": its folder may not be written to; choose another for --page");
 }
 
 void write_page(const std::string& path, const std::string& kind, Json page) {

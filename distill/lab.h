@@ -10,9 +10,6 @@ namespace retort {
 
 /// -o, --page FILE.
 void add_page_option(CLI::App& command, std::string& path);
-/// Throws, before anything is computed, where a file at `path` cannot be written: no such folder,
-/// itself a folder or device, no permission. "": no page is asked for.
-void check_page(const std::string& path);
 /// Writes what a command shows: page_of_modes(), or an object of this kind, "exact" or "sinkhorn",
 /// with "title", "facts" (one line) and its numbers. "": writes nothing.
 void write_page(const std::string& path, const std::string& kind, Json page);

@@ -13,9 +13,9 @@
 
 #include "data/text.h"
 #include "distill/commands.h"
+#include "distill/profile_report.h"
 #include "distill/progress.h"
 #include "distill/recipe.h"
-#include "engine/profile.h"
 #include "engine/suggest.h"
 
 namespace {
@@ -76,18 +76,19 @@ int flushed(int status) {
 }
 
 // The profile that was asked for: its table on standard error, its trace in a file.
-int profiled(int status) {
+int profiled(const CLI::App& app, int status) {
   if (!retort::Profile::on()) return status;
-  retort::Profile::Report report = retort::Profile::finish();
-  if (report.trace.empty()) return status;
+  retort::Profile::Result profile = retort::Profile::finish();
+  if (profile.events.empty()) return status;
+  std::string file = app.get_subcommands().at(0)->get_option("--profile")->as<std::string>();
+  fmt::print(stderr, "{}", retort::table_of(profile));
   try {
-    retort::write_file_atomically(report.file, report.trace);
+    retort::write_file_atomically(file, retort::trace_of(profile));
+    fmt::print(stderr, "trace: {} (chrome://tracing, ui.perfetto.dev)\n", file);
   } catch (const std::exception& e) {
     fmt::print(stderr, "retort: {}\n", e.what());
     status = status ? status : 1;
   }
-  fmt::print(stderr, "{}trace: {} (chrome://tracing, ui.perfetto.dev)\n", report.table,
-             report.file);
   return status;
 }
 
@@ -128,5 +129,5 @@ int main(int argc, char** argv) {
   CLI::App app;
   retort::add_commands(app);
   if (is_misspelt(app, argc, argv)) return 2;
-  return profiled(run(app, argc, argv));
+  return profiled(app, run(app, argc, argv));
 }

@@ -9,6 +9,7 @@
 #include "build_commit.h"
 #include "data/text.h"
 #include "distill/figures.h"
+#include "distill/page_limit.h"
 #include "distill/page_stage.h"
 #include "distill/report.h"
 
@@ -18,6 +19,9 @@ namespace retort {
 namespace {
 
 using Problems = std::vector<std::string>;
+
+// Of the page, its scripts, and the list of what is left out, which comes on top.
+constexpr size_t most_bytes = 3000000, list_bytes = 50000;
 
 // "a.b.c" and the value there, of every value that is no table.
 void flatten(const Json& j, const std::string& path, std::map<std::string, Json>& flat) {
@@ -195,7 +199,7 @@ Json page_of(const std::vector<std::string>& folders, const Resampling& resampli
   std::vector<std::string> labels = labels_of(folders);
   size_t stages = 0;
   for (const std::string& folder : folders) stages += stages_in(folder).size();
-  size_t points = std::clamp<size_t>(20000 / std::max<size_t>(1, stages), 40, 300);
+  size_t points = std::clamp<size_t>(20000 / std::max<size_t>(1, stages), 20, 300);
   PageCache once;
   if (!cache) cache = &once;
   compare_runs(folders, labels, resampling, *cache);
@@ -224,6 +228,7 @@ Json page_of(const std::vector<std::string>& folders, const Resampling& resampli
   std::sort(problems.begin(), problems.end());
   problems.erase(std::unique(problems.begin(), problems.end()), problems.end());
   page["problems"] = problems;
+  page["left_out"] = limit_page(page, most_bytes - list_bytes - html_of(Json()).size());
   return page;
 }
 

@@ -16,11 +16,13 @@ struct PageCache {
   Json comparison, problems;
 };
 
-/// {"runs": [{"folder", "label", "recipe", "seed", "stages": [page_stage()]}],
+/// {"runs": [{"folder", "label", "stages": [page_stage()]}],
 ///  "comparison": what `retort compare --json` tells, null where no stage is finished,
 ///  "figures": {NAME: {title, decimals, lower_is_better}}, "settings": {KEY: value} of the first
 ///  run that has its recipe, "differences": {"runs", "students": {"names", "rows": [[KEY, value of
-///  each]]}}, "problems": [what cannot be read, and what is left out for it], "version", "commit"}
+///  each]]}}, "problems": [what cannot be read, and what is left out for it], "left_out": [what of
+///  many runs is not shown, so that html_of() has at most 3 MB (distill/page_limit.h)], "version",
+///  "commit"}
 /// Throws where a folder is missing; anything else that is wrong in it is among the problems.
 Json page_of(const std::vector<std::string>& folders, const Resampling& resampling = {},
              PageCache* cache = nullptr);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <memory>
 
 #include "engine/ops.h"
@@ -12,27 +11,16 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Event {
-  std::string name;
-  double begin, seconds;  // since the start
-};
-struct Total {
-  long calls = 0;
-  double seconds = 0, operations = 0, bytes = 0;
-};
 struct State {
-  std::string file;
   Device device = Device::cpu;
   Clock::time_point start = Clock::now();
-  double last = 0;  // the last mark
-  std::map<std::string, Total> totals;
-  std::vector<Event> events;
+  Profile::Result result;  // its seconds are the last mark's
   double now() const {
     device_synchronize(device);
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
 };
-constexpr size_t kMostEvents = 1000000;  // some 100 MB of trace
+constexpr size_t kMostEvents = 1000000;  // some 100 MB of a trace
 std::unique_ptr<State> state;
 int wholes = 0;
 
@@ -79,38 +67,24 @@ double rate(Device device, double work, F f) {
   return best;
 }
 
-std::string trace_of(const State& s) {
-  std::string out = "{\"traceEvents\": [\n";
-  char line[200];
-  for (size_t i = 0; i < s.events.size(); i++) {
-    const Event& e = s.events[i];  // names hold nothing to escape
-    std::snprintf(line, sizeof line,
-                  "{\"name\": \"%s\", \"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, "
-                  "\"dur\": %.3f}%s\n",
-                  e.name.c_str(), 1e6 * e.begin, 1e6 * e.seconds,
-                  i + 1 < s.events.size() ? "," : "");
-    out += line;
-  }
-  return out + "]}\n";
-}
-
 }  // namespace
 
-void Profile::start(const std::string& file) {
-  state = std::make_unique<State>();
-  state->file = file;
-}
+void Profile::start() { state = std::make_unique<State>(); }
 Profile::Whole::Whole() { wholes++; }
 Profile::Whole::~Whole() { wholes--; }
 bool Profile::on() { return bool(state); }
 
 void Profile::mark(const std::string& name, double operations, double bytes) {
   if (!state || wholes) return;
-  double now = state->now(), seconds = now - state->last;
-  Total& t = state->totals[name];
+  Result& r = state->result;
+  double now = state->now(), seconds = now - r.seconds;
+  Total& t = r.totals[name];
   t.calls++, t.seconds += seconds, t.operations += operations, t.bytes += bytes;
-  if (state->events.size() < kMostEvents) state->events.push_back({name, state->last, seconds});
-  state->last = now;
+  if (r.events.size() < kMostEvents)
+    r.events.push_back({name, r.seconds, seconds});
+  else
+    r.more++;
+  r.seconds = now;
 }
 
 void Profile::mark(const std::string& name, const Tensor& y, const std::vector<Tensor>& inputs) {
@@ -124,35 +98,17 @@ void Profile::mark(const std::string& name, const Tensor& y, const std::vector<T
   mark(name, operations_of(name, y, inputs), bytes);
 }
 
-Profile::Report Profile::finish() {
+Profile::Result Profile::finish() {
   std::unique_ptr<State> s = std::move(state);
-  if (s->events.empty()) return {s->file, "", ""};
+  Result result = std::move(s->result);
+  if (result.events.empty()) return result;
   NoGrad quiet;
   Device device = s->device;
   Tensor a = Tensor::zeros({1024, 1024}, Dtype::f32, device),
          x = Tensor::zeros({16 << 20}, Dtype::f32, device);
-  double product = rate(device, 2.0 * 1024 * 1024 * 1024, [&] { matmul(a, a); }),
-         copy = rate(device, 3 * bytes_of(x), [&] { add(x, x); });
-  std::vector<std::pair<std::string, Total>> rows(s->totals.begin(), s->totals.end());
-  std::sort(rows.begin(), rows.end(),
-            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
-  char line[300];
-  std::snprintf(line, sizeof line,
-                "profile: %.2f s; limits: product %.0f GFLOP/s, sum of large tensors %.1f GB/s\n"
-                "| operator | calls | ms | share | GFLOP/s | GB/s | of the limit |\n"
-                "|---|---:|---:|---:|---:|---:|---:|\n",
-                s->last, 1e-9 * product, 1e-9 * copy);
-  std::string table = line;
-  for (const auto& [name, t] : rows) {
-    double flops = t.operations / t.seconds, bytes = t.bytes / t.seconds;
-    std::snprintf(line, sizeof line, "| %s | %ld | %.1f | %.1f %% | %.1f | %.2f | %.2f |\n",
-                  name.c_str(), t.calls, 1e3 * t.seconds, 100 * t.seconds / s->last, 1e-9 * flops,
-                  1e-9 * bytes, std::max(flops / product, bytes / copy));
-    table += line;
-  }
-  if (s->events.size() == kMostEvents)
-    table += "the trace holds the first " + std::to_string(kMostEvents) + " operators\n";
-  return {s->file, table, trace_of(*s)};
+  result.product_rate = rate(device, 2.0 * 1024 * 1024 * 1024, [&] { matmul(a, a); });
+  result.sum_rate = rate(device, 3 * bytes_of(x), [&] { add(x, x); });
+  return result;
 }
 
 }  // namespace retort

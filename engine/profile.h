@@ -11,8 +11,9 @@ namespace retort {
 /// that nothing overlaps. Not for several threads that record.
 class Profile {
  public:
-  /// `file`: where the caller of finish() wants the trace.
-  static void start(const std::string& file);
+  /// Begins one, in the place of any that goes on.
+  static void start();
+  /// Whether one goes on.
   static bool on();
   /// What has run since the last mark was `name`: of so many floating-point operations and bytes.
   static void mark(const std::string& name, double operations = 0, double bytes = 0);
@@ -25,14 +26,29 @@ class Profile {
     ~Whole();
     Whole(const Whole&) = delete;
   };
-  /// Of all that has run. Table: the longest first; calls, time, its share, GFLOP/s, GB/s, and the
-  /// larger of both as a fraction of what a product of 1,024^3 and a sum of large tensors reach
-  /// now. Trace: Chrome's trace event format (chrome://tracing, Perfetto). Both empty where nothing
-  /// ran.
-  struct Report {
-    std::string file, table, trace;
+
+  /// An operator that ran, in seconds since the start.
+  struct Event {
+    std::string name;
+    double begin, seconds;
   };
-  static Report finish();
+  /// All calls of an operator: seconds, floating-point operations, bytes read and written.
+  struct Total {
+    long calls = 0;
+    double seconds = 0, operations = 0, bytes = 0;
+  };
+  /// What has run; nothing where no operator has.
+  struct Result {
+    double seconds = 0;  ///< from the start to the last mark
+    std::map<std::string, Total> totals;
+    std::vector<Event> events;  ///< as they ran, one behind the other
+    size_t more = 0;            ///< events after the first million, which are in the totals alone
+    /// What this device reaches now: operations a second of a product of 1,024^3, bytes a second of
+    /// a sum of large tensors, both in float32.
+    double product_rate = 0, sum_rate = 0;
+  };
+  /// Ends the profile.
+  static Result finish();
 };
 
 }  // namespace retort

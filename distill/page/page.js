@@ -10,6 +10,7 @@ function draw() {
   const problems = list(page.data.problems);
   if (problems.length)
     main.append(element("div", { class: "problems" }, element("p", {}, "Some of it cannot be read or belongs to others:"), element("ul", {}, problems.map((p) => element("li", {}, p)))));
+  for (const left of list(page.data.left_out)) main.append(element("p", { class: "quiet" }, left));
   for (const [title, fill, from] of page.kind.sections) {
     const id = idOf(title);
     const section = element("section", { id, "aria-labelledby": `${id}-title` }, element("h2", { id: `${id}-title` }, title));

@@ -45,21 +45,24 @@ function watch() {
   const box = element("input", { type: "checkbox", checked: true }), status = document.getElementById("status");
   let last = null;
   document.querySelector("header").append(element("p", {}, element("label", {}, box, " Refresh every five seconds while the run goes on")));
+  const say = (text, failed) => { status.textContent = text; status.classList.toggle("hidden", !failed); };
   setInterval(async () => {
     if (!box.checked) return;
     try {
-      const text = await (await fetch("page.json")).text();
-      if (last !== null && text !== last) { page.data = JSON.parse(text); frame(); draw(); status.textContent = "The report was refreshed."; }
+      const answer = await fetch("page.json"), text = await answer.text();
+      if (!answer.ok) return say(text, true);
+      if (last !== null && text !== last) { page.data = JSON.parse(text); frame(); draw(); say("The report was refreshed."); }
+      else say("");
       last = text;
     } catch (e) {
-      status.textContent = "The program that serves this page does not answer.";
+      say("The program that serves this page does not answer.", true);
     }
   }, 5000);
 }
 
 openPage({
   name: "report", sections,
-  title: () => page.data.runs.map((r) => r.label).join(", "),
+  title: () => (page.data.runs.length > 8 ? `${page.data.runs.length} runs` : page.data.runs.map((r) => r.label).join(", ")),
   boxes: () => {
     const labels = page.data.runs.map((r) => r.label);
     return [boxes("Models", "models", modelNames(), (m) => swatch(styleOf(m))), labels.length > 1 && boxes("Runs", "runs", labels, (r) => dash(labels.indexOf(r)))];

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Builds the book: the chapters of docs/lessons and the reference pages of docs as HTML.
+r"""Builds the book: the chapters of docs/lessons and the reference pages of docs as HTML.
 
 usage: book.py PROGRAM OUT      PROGRAM is build/retort, which computes what the plots show
 
@@ -13,7 +13,8 @@ the first later line that begins with it (default "}"), `until` the one before w
 An image plots/NAME.svg is drawn by the function NAME of docs/lessons/plots*.py, which gets a
 program.Program and returns a matplotlib Figure.
 
-A line `    build/tests/run "NAME"` names a TEST_CASE, `"NAME*"` one that begins so.
+A line `    build/tests/run "NAME"` names a TEST_CASE, `"NAME*"` one that begins so. To Catch2 a comma
+parts two of them; one that is in a name is written `\,`.
 
 What is wrong, a snippet, a test's name, a plot, a link or an anchor, is one line each and exit status 1.
 """
@@ -36,7 +37,9 @@ from program import Program
 HERE = pathlib.Path(__file__).resolve().parent
 KATEX = pathlib.Path("/usr/share/javascript/katex")
 INCLUDE = re.compile(r'^```\{\.(\w+) include="([^"]+)" from="([^"]+)"(?: (to|until)="([^"]+)")?\}$')
-TEST = re.compile(r'^    build/tests/run "([^"*]+)(\*?)"$', re.M)
+TEST = re.compile(r'^    build/(?:simt/)?tests/run (?:"(.+)"(?: +#.*)?$)?', re.M)
+TEXT = r'"((?:[^"\\]|\\.)*)"'
+TEST_CASE = re.compile(rf"\bTEST_CASE\(\s*((?:{TEXT}\s*)+)")
 PLOT = re.compile(r"\]\(plots/([\w-]+)\.svg\)")
 STYLE = {"svg.hashsalt": "retort", "figure.facecolor": "none", "axes.facecolor": "none",
          "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
@@ -133,12 +136,19 @@ def with_snippets(root, page):
 
 def check_tests(root, pages):
     """Every test that a page runs is one."""
-    tests = "".join(p.read_text(encoding="utf-8") for p in sorted((root / "tests").rglob("*.cpp")))
+    names = set()
+    for path in sorted((root / "tests").rglob("*.cpp")):
+        for match in TEST_CASE.finditer(path.read_text(encoding="utf-8")):
+            names.add(re.sub(r"\\(.)", r"\1", "".join(re.findall(TEXT, match[1]))))
     for page in pages:
         for match in TEST.finditer(page.text):
-            name = re.escape(f'"{match[1]}') + ("" if match[2] else '"')
-            if not re.search(r"TEST_CASE\(\s*" + name, tests):
-                raise Problem(f"{page.at(match.start())}: no TEST_CASE \"{match[1]}{match[2]}\" in tests")
+            if not match[1]:
+                raise Problem(f"{page.at(match.start())}: expected build/tests/run \"NAME\"")
+            for part in re.split(r"(?<!\\),", match[1]):
+                name = re.sub(r"\\(.)", r"\1", part.strip())
+                if name not in names and not (name[-1:] == "*" and any(n.startswith(name[:-1]) for n in names)):
+                    hint = "; a comma parts names, \\, is one in a name" if part != match[1] else ""
+                    raise Problem(f"{page.at(match.start())}: no TEST_CASE \"{name}\" in tests{hint}")
 
 
 def draw(root, out, program, pages):

@@ -150,6 +150,15 @@ TEST_CASE("a run: its folder, stages, checkpoint, cache, tokenizer, recipe, resu
   fs::remove_all(folder());
 }
 
+TEST_CASE("a recipe is known by its tables, however they are written", "[inspect]") {
+  fs::remove_all(folder());
+  for (const char* text : {"[data]\ntrain = \"a\"\n", "data = { train = \"a\" }\n",
+                           "seed = 1\r\ndata.train = \"a\"\r\n"})
+    CHECK(contents_of(write("one.toml", text))["kind"] == "recipe");
+  for (const char* text : {"train. It leaves at nine.\tTren\n", "data\tdate\n", "x [data] = 1\n"})
+    CHECK(contents_of(write("one.tsv", text))["kind"] == "data set");
+}
+
 TEST_CASE("data sets are read as recipes read them", "[inspect]") {
   fs::remove_all(folder());
   std::string tsv = write("x", "a b\tc\nd e f\tg h\n\tlost\n");

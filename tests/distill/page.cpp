@@ -10,6 +10,7 @@
 #include "data/text.h"
 #include "distill/curves.h"
 #include "distill/figures.h"
+#include "distill/page_limit.h"
 #include "tests/distill/made_runs.h"
 #include "tests/distill/program.h"
 
@@ -214,6 +215,68 @@ TEST_CASE("page: the file asks for nothing from elsewhere") {
   CHECK(html.size() < 300000);
 }
 
+TEST_CASE("page: a report of many runs stays below 3 MB and says what it leaves out") {
+  Run run;
+  Json texts = Json::array(), plan = {{"loss", "l"}, {"plan", {{0.5, 0.5}}}};
+  for (int i = 0; i < 60; i++) texts.push_back(std::string(1000, '<'));  // six bytes each
+  std::string inspection = Json{{"samples", texts}, {"transport", plan}}.dump(), curve;
+  for (int step = 1; step <= 400; step++) curve += row(step, "1.234567");
+  std::vector<std::string> folders;
+  for (const char* recipe : {"one", "two"})
+    for (unsigned seed = 1; seed <= 30; seed++) {
+      std::string name = fmt::format("{}-{}", recipe, seed);
+      for (const char* stage : {"teacher", "kl", "js"}) {
+        Json j = results(stage, seed, {0.5, 0.25});
+        j["recipe"] = recipe;
+        run.write(name, j);
+        run.file(name + "/" + stage + "/inspection.json", inspection);
+        run.file(name + "/" + stage + "/metrics.jsonl", curve);
+      }
+      folders.push_back(run.folder + name);
+    }
+  Json page = page_of(folders), again = page_of(folders);
+  CHECK(page == again);
+  size_t size = html_of(page).size();
+  CHECK(size < 3000000);
+  CHECK(size > 2500000);  // the room is used
+  std::vector<std::string> kept;
+  for (const Json& r : page["runs"]) {
+    for (const Json& stage : r["stages"]) {
+      CHECK(stage["curves"]["training"]["loss"].size() > 50);  // there was room for all of them
+      CHECK(stage.contains("inspection") == r["stages"][0].contains("inspection"));
+    }
+    if (r["stages"][0].contains("inspection")) kept.push_back(r["label"]);
+  }
+  CHECK(kept == std::vector<std::string>{"one-1", "two-1"});
+  REQUIRE(page["left_out"].size() == 2);
+  CHECK_THAT(page["left_out"][0].get<std::string>(), Contains("plans of 60 of the 60 runs"));
+  std::string said = page["left_out"][1];
+  CHECK_THAT(said, Contains("token and samples of 58 of the 60 runs are left out: "));
+  CHECK_THAT(said,
+             Contains(": one-2, one-3, ") && Contains("one-30, two-2, ") && Contains("two-30. "));
+  folders.resize(2);
+  page = page_of(folders);
+  CHECK(page["left_out"].empty());
+  CHECK(page["runs"][1]["stages"][0]["inspection"]["samples"] == texts);
+}
+
+TEST_CASE("page: where it must, a page goes without curves, lengths and calibration too") {
+  Run run;
+  run.stage("kl"), run.file("run/kl/metrics.jsonl", row(1, "2"));
+  Json page = run.page();
+  size_t size = script_safe(page).size();
+  Json some = page;
+  CHECK(limit_page(some, size).empty());
+  CHECK(some == page);
+  CHECK(limit_page(some, size - 1).size() == 1);  // there is no inspection to leave out
+  CHECK(!some["runs"][0]["stages"][0].contains("curves"));
+  CHECK(some["runs"][0]["stages"][0].contains("lengths"));
+  Json said = limit_page(page, 0);
+  REQUIRE(said.size() == 3);
+  CHECK_THAT(said[2].get<std::string>(), Contains("calibration of 1 of the 1 runs"));
+  CHECK(page["runs"][0]["stages"][0]["figures"] == some["runs"][0]["stages"][0]["figures"]);
+}
+
 TEST_CASE("page: report writes the file and refuses what is no run") {
   Run run;
   run.stage("kl");
@@ -230,4 +293,10 @@ TEST_CASE("page: report writes the file and refuses what is no run") {
   CHECK(r.status == 1);
   CHECK_THAT(r.text, Contains("no run's folder"));
   CHECK(data_in(read_file(out)) == run.page());
+  for (std::string no : {run.folder + "gone/r.html", std::string("/dev/null"), run.folder}) {
+    r = retort::run("report " + run.path() + " -o " + no);
+    CHECK(r.status == 1);
+    CHECK(r.text.rfind("retort: " + no + ": ", 0) == 0);  // its name, not a temporary file's
+    CHECK(count(r.text, "\n") == 1);
+  }
 }

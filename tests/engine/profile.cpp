@@ -1,8 +1,7 @@
-// The profile of operators: calls, operations by hand, the trace's file.
+// The profile of operators: calls, operations by hand, one event behind the other.
 #include "engine/profile.h"
 
 #include <catch2/catch.hpp>
-#include <nlohmann/json.hpp>
 
 #include "engine/gradcheck.h"
 #include "engine/ops.h"
@@ -11,35 +10,43 @@ using namespace retort;
 
 TEST_CASE("a profile counts operators, forward and backward") {
   Tensor x = random_tensor({8, 16}, 1), w = parameter(random_tensor({4, 16}, 2));
-  Profile::start("trace.json");
+  Profile::start();
   for (int i = 0; i < 3; i++) backward(sum(linear(x, w)));
-  auto [file, table, events] = Profile::finish();
-  CHECK(file == "trace.json");
+  Profile::Result p = Profile::finish();
   CHECK(!Profile::on());
-  CHECK(table.find("| linear | 3 |") != std::string::npos);
-  CHECK(table.find("| linear backward | 3 |") != std::string::npos);
-  CHECK(table.find("| sum backward | 3 |") != std::string::npos);
-  auto trace = nlohmann::json::parse(events);
-  double end = 0;
-  int linear = 0;
-  for (const auto& e : trace["traceEvents"]) {
-    CHECK(e["ts"].get<double>() >= end - 0.01);  // one behind the other
-    end = e["ts"].get<double>() + e["dur"].get<double>();
-    linear += e["name"] == "linear";
+  const Profile::Total& linear = p.totals.at("linear");
+  CHECK(linear.calls == 3);
+  CHECK(linear.operations == 3 * 2 * 8 * 16 * 4);
+  CHECK(linear.bytes == 3 * (8 * 16 + 4 * 16 + 8 * 4) * size_of(x.dtype));
+  CHECK(p.totals.at("linear backward").calls == 3);
+  CHECK(p.totals.at("sum backward").calls == 3);
+  CHECK(p.product_rate > 0);
+  CHECK(p.sum_rate > 0);
+  double end = 0, seconds = 0;
+  long events = 0;
+  for (const Profile::Event& e : p.events) {
+    CHECK(e.begin == Approx(end).margin(1e-12));
+    end = e.begin + e.seconds;
   }
-  CHECK(linear == 3);
+  CHECK(end == Approx(p.seconds));
+  for (const auto& [name, total] : p.totals) seconds += total.seconds, events += total.calls;
+  CHECK(seconds == Approx(p.seconds));
+  CHECK(events == long(p.events.size()));
+  CHECK(p.more == 0);
 }
 
 TEST_CASE("what an operator's backward calls counts to it") {
   Tensor qkv = parameter(random_tensor({1, 4, 6, 8}, 1));
-  Profile::start("");
+  Profile::start();
   backward(sum(reshape(attention(qkv, 2), {-1})));
-  std::string table = Profile::finish().table;
-  CHECK(table.find("| attention backward | 1 |") != std::string::npos);
-  CHECK(table.find("| concat ") == std::string::npos);
+  Profile::Result p = Profile::finish();
+  CHECK(p.totals.at("attention backward").calls == 1);
+  CHECK(!p.totals.contains("concat"));
 }
 
-TEST_CASE("a profile of nothing has nothing to write") {
-  Profile::start("trace.json");
-  CHECK(Profile::finish().trace.empty());
+TEST_CASE("a profile of nothing has nothing to tell") {
+  Profile::start();
+  Profile::Result p = Profile::finish();
+  CHECK(p.events.empty());
+  CHECK(p.totals.empty());
 }
