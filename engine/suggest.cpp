@@ -25,7 +25,8 @@ std::string nearest(const std::string& name, const std::vector<std::string>& nam
   std::string best;
   size_t least = std::max<size_t>(2, name.size() / 3) + 1;
   for (const std::string& n : names)
-    if (size_t d = distance(name, n); d < least) least = d, best = n;
+    if (size_t d = distance(name, n); d < std::min(least, std::max(name.size(), n.size())))
+      least = d, best = n;
   return best;
 }
 

@@ -1,0 +1,164 @@
+// What JSON files hold: those of a run, and any others, by their fields.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+#include "data/records.h"
+#include "distill/contents.h"
+
+namespace retort {
+namespace {
+
+constexpr size_t kLooked = 1000;  // lines that are parsed, but for the last
+constexpr size_t kListed = 64;    // keys of an object that are told one by one
+
+bool has_parts(const Contents& parent) {
+  return std::any_of(parent.begin(), parent.end(),
+                     [](const Contents& part) { return part.is_structured(); });
+}
+
+// A value or a short list of them; of what has more parts how many, which may be nested without
+// end.
+Contents brief(const Contents& value) {
+  if (!value.is_structured() || (value.is_array() && value.size() <= 4 && !has_parts(value)))
+    return value;
+  bool object = value.is_object();
+  return fmt::format("{}{} {}{}", object ? '{' : '[', value.size(), object ? "keys" : "items",
+                     object ? '}' : ']');
+}
+
+// Keys with their values, those of tables within below them: "checksums.train".
+void add_keys(const Contents& object, const std::string& above, Contents& list) {
+  for (const auto& [key, value] : object.items())
+    if (above.empty() && value.is_object() && value.size() <= kListed)
+      add_keys(value, key + ".", list);
+    else
+      list.push_back({{"key", above + key}, {"value", brief(value)}});
+}
+
+Contents object_in(const std::string& line) {
+  Contents j = Contents::parse(line, nullptr, false);
+  return j.is_object() ? std::move(j) : Contents();
+}
+
+// Of the files that a run writes, by what they hold.
+std::string kind_of(const Contents& j, const char* otherwise) {
+  auto has = [&](std::initializer_list<const char*> keys) {
+    return std::all_of(keys.begin(), keys.end(), [&](const char* key) { return j.contains(key); });
+  };
+  return has({"fingerprint", "checksums", "version"}) ? "manifest"
+         : has({"split", "weights"})                  ? "inspection"
+         : has({"peak_bytes", "seconds", "tokens"})   ? "timing"
+                                                      : otherwise;
+}
+std::string kind_of_lines(const Contents& first) {
+  if (first.contains("step") && first["step"].is_number_integer()) return "metrics";
+  if (first.contains("decoding") && first.contains("lines")) return "teacher sequences";
+  return "JSON lines";
+}
+
+// The fields of lines, in the order they are met in.
+struct Fields {
+  struct Field {
+    std::string name;
+    std::set<std::string> types;
+    size_t lines = 0;
+    Contents first, last;
+  };
+  std::vector<Field> all;
+  std::map<std::string, size_t> places;
+
+  void add(const Contents& object, bool counts) {
+    for (const auto& [name, value] : object.items()) {
+      auto [at, fresh] = places.try_emplace(name, all.size());
+      if (fresh) all.push_back({name, {}, 0, brief(value), {}});
+      Field& field = all[at->second];
+      field.types.insert(value.type_name()), field.lines += counts, field.last = brief(value);
+    }
+  }
+  Contents table() const {
+    Contents rows = Contents::array();
+    for (const Field& f : all)
+      rows.push_back({{"field", f.name},
+                      {"type", join({f.types.begin(), f.types.end()})},
+                      {"lines", f.lines},
+                      {"first", f.first},
+                      {"last", f.last}});
+    return rows;
+  }
+};
+
+// Objects, one a line, of which the first was read.
+Contents lines_contents(LineReader& reader, Contents first, size_t rows) {
+  std::string kind = kind_of_lines(first), line, last, before;
+  Contents c = {{"kind", kind}}, shown = Contents::array();
+  Fields fields;
+  size_t lines = 0, looked = 0, others = 0;
+  auto look = [&](const Contents& object) {
+    looked++;
+    if (!object.is_object()) return void(others++);
+    fields.add(object, true);
+    Contents row = {{"line", reader.line_number()}};
+    for (const auto& [key, value] : object.items()) row[key] = brief(value);
+    if (shown.size() < rows) shown.push_back(row);
+  };
+  if (kind == "teacher sequences")
+    add_keys(first, "", c["made_by"]);
+  else
+    lines++, look(first);
+  while (reader.next(line)) {
+    if (words_of(line).empty()) continue;
+    lines++, before = std::move(last), last = line;
+    if (looked < kLooked) look(object_in(line));
+  }
+  // The last line of a run that goes on, or was killed, may be torn.
+  bool torn = !last.empty() && object_in(last).is_null();
+  fields.add(object_in(torn ? before : last), false);
+  c["lines"] = lines;
+  if (lines > looked) c["looked_at"] = looked;
+  if (others > (looked == lines && torn)) c["no_objects"] = others - (looked == lines && torn);
+  if (torn) c["last_line"] = "torn, no JSON object";
+  if (kind == "JSON lines")
+    c["as_a_data_set"] = "data.source=FIELD data.target=FIELD, or data.format=NAME";
+  c["fields"] = fields.table();
+  if (kind != "metrics") c["rows"] = shown;
+  return c;
+}
+
+}  // namespace
+
+Contents json_contents(const std::string& path, size_t rows) {
+  LineReader reader(path);
+  std::string line, text;
+  while (reader.next(line) && words_of(line).empty()) {
+  }
+  size_t number = reader.line_number();
+  Contents first = object_in(line);
+  while (!first.is_null() && reader.next(line) && words_of(line).empty()) {
+  }
+  bool one = reader.line_number() == number || words_of(line).empty();  // alone in its file
+  if (!first.is_null() && !(one && kind_of_lines(first) == "JSON lines" &&
+                            (has_parts(first) || kind_of(first, "") != ""))) {
+    LineReader again(path);
+    while (again.next(line) && words_of(line).empty()) {
+    }
+    return lines_contents(again, std::move(first), rows);
+  }
+  text = read_text(path, "JSON");
+  bool list = text[text.find_first_not_of(" \t\n")] == '[';
+  Contents j = std::move(
+      parse_json(path, text, list ? Contents::value_t::array : Contents::value_t::object,
+                 "one JSON " + std::string(list ? "list" : "object") + ", or an object a line,")
+          .value);
+  Contents c = {{"kind", list ? "JSON list" : kind_of(j, "JSON object")}};
+  c[list ? "items" : "keys"] = j.size();
+  Contents& table = c[list ? "rows" : "values"] = Contents::array();
+  if (!list && j.size() <= kListed) return add_keys(j, "", table), c;
+  for (const auto& [key, value] : j.items())
+    if (table.size() < rows)
+      table.push_back({{list ? "item" : "key", key}, {"value", brief(value)}});
+  return c;
+}
+
+}  // namespace retort
