@@ -167,6 +167,9 @@ Contents data_contents(const std::string& path, const std::string& guess,
                                          ", give another, or data.source and data.target"));
   }
   Contents c = {{"kind", "data set"}, {"format", data.format}};
+  if (std::string line; data.format == "tsv" && LineReader(path).next(line))
+    c["columns"] = "source " + join(data.source) + ", target " + data.target + ", of " +
+                   std::to_string(std::count(line.begin(), line.end(), '\t') + 1);
   c["examples"] = corpus.examples.size();
   for (const auto& [why, n] : corpus.dropped) c["left_out"][why] = n;
   bool has_source = !corpus.examples[0].source.empty();
@@ -274,7 +277,7 @@ Contents file_contents(const std::string& path, const std::vector<std::string>& 
   if (!text && !packed)
     throw std::runtime_error(path +
                              ": neither safetensors, a SentencePiece model, a recipe, "
-                             "results nor text; or it is damaged");
+                             "results nor text in UTF-8; or it is damaged");
   std::string lines = first_lines(path);
   if (is_recipe(lines) && packed)
     throw std::runtime_error(path + ": is a recipe in gzip; unpack it first");

@@ -6,30 +6,31 @@
 
 #include "data/records.h"
 #include "distill/contents.h"
+#include "distill/toml.h"
 
 namespace retort {
 namespace {
 
 constexpr size_t kLooked = 1000;  // lines that are parsed, but for the last
-constexpr size_t kListed = 64;    // keys of an object that are told one by one
+constexpr size_t kListed = 64;    // keys of an object, fields of lines, that are told one by one
 
-bool has_parts(const Contents& parent) {
+bool has_parts(const Json& parent) {
   return std::any_of(parent.begin(), parent.end(),
-                     [](const Contents& part) { return part.is_structured(); });
+                     [](const Json& part) { return part.is_structured(); });
 }
 
 // A value or a short list of them; of what has more parts how many, which may be nested without
 // end.
-Contents brief(const Contents& value) {
+Contents brief(const Json& value) {
   if (!value.is_structured() || (value.is_array() && value.size() <= 4 && !has_parts(value)))
     return value;
   bool object = value.is_object();
-  return fmt::format("{}{} {}{}", object ? '{' : '[', value.size(), object ? "keys" : "items",
-                     object ? '}' : ']');
+  return fmt::format("{}{} {}{}{}", object ? '{' : '[', value.size(), object ? "key" : "item",
+                     value.size() == 1 ? "" : "s", object ? '}' : ']');
 }
 
 // Keys with their values, those of tables within below them: "checksums.train".
-void add_keys(const Contents& object, const std::string& above, Contents& list) {
+void add_keys(const Json& object, const std::string& above, Contents& list) {
   for (const auto& [key, value] : object.items())
     if (above.empty() && value.is_object() && value.size() <= kListed)
       add_keys(value, key + ".", list);
@@ -37,13 +38,13 @@ void add_keys(const Contents& object, const std::string& above, Contents& list) 
       list.push_back({{"key", above + key}, {"value", brief(value)}});
 }
 
-Contents object_in(const std::string& line) {
-  Contents j = Contents::parse(line, nullptr, false);
-  return j.is_object() ? std::move(j) : Contents();
+Json object_in(const std::string& line) {
+  Json j = Json::parse(line, nullptr, false);
+  return j.is_object() ? std::move(j) : Json();
 }
 
 // Of the files that a run writes, by what they hold.
-std::string kind_of(const Contents& j, const char* otherwise) {
+std::string kind_of(const Json& j, const char* otherwise) {
   auto has = [&](std::initializer_list<const char*> keys) {
     return std::all_of(keys.begin(), keys.end(), [&](const char* key) { return j.contains(key); });
   };
@@ -52,13 +53,13 @@ std::string kind_of(const Contents& j, const char* otherwise) {
          : has({"peak_bytes", "seconds", "tokens"})   ? "timing"
                                                       : otherwise;
 }
-std::string kind_of_lines(const Contents& first) {
+std::string kind_of_lines(const Json& first) {
   if (first.contains("step") && first["step"].is_number_integer()) return "metrics";
   if (first.contains("decoding") && first.contains("lines")) return "teacher sequences";
   return "JSON lines";
 }
 
-// The fields of lines, in the order they are met in.
+// The fields of lines, in the order of the lines they are met in.
 struct Fields {
   struct Field {
     std::string name;
@@ -69,7 +70,7 @@ struct Fields {
   std::vector<Field> all;
   std::map<std::string, size_t> places;
 
-  void add(const Contents& object, bool counts) {
+  void add(const Json& object, bool counts) {
     for (const auto& [name, value] : object.items()) {
       auto [at, fresh] = places.try_emplace(name, all.size());
       if (fresh) all.push_back({name, {}, 0, brief(value), {}});
@@ -80,27 +81,29 @@ struct Fields {
   Contents table() const {
     Contents rows = Contents::array();
     for (const Field& f : all)
-      rows.push_back({{"field", f.name},
-                      {"type", join({f.types.begin(), f.types.end()})},
-                      {"lines", f.lines},
-                      {"first", f.first},
-                      {"last", f.last}});
+      if (rows.size() < kListed)
+        rows.push_back({{"field", f.name},
+                        {"type", join({f.types.begin(), f.types.end()})},
+                        {"lines", f.lines},
+                        {"first", f.first},
+                        {"last", f.last}});
     return rows;
   }
 };
 
 // Objects, one a line, of which the first was read.
-Contents lines_contents(LineReader& reader, Contents first, size_t rows) {
+Contents lines_contents(LineReader& reader, Json first, size_t rows) {
   std::string kind = kind_of_lines(first), line, last, before;
   Contents c = {{"kind", kind}}, shown = Contents::array();
   Fields fields;
   size_t lines = 0, looked = 0, others = 0;
-  auto look = [&](const Contents& object) {
+  auto look = [&](const Json& object) {
     looked++;
     if (!object.is_object()) return void(others++);
     fields.add(object, true);
     Contents row = {{"line", reader.line_number()}};
-    for (const auto& [key, value] : object.items()) row[key] = brief(value);
+    for (const auto& [key, value] : object.items())
+      if (row.size() <= kListed) row[key] = brief(value);
     if (shown.size() < rows) shown.push_back(row);
   };
   if (kind == "teacher sequences")
@@ -121,6 +124,7 @@ Contents lines_contents(LineReader& reader, Contents first, size_t rows) {
   if (torn) c["last_line"] = "torn, no JSON object";
   if (kind == "JSON lines")
     c["as_a_data_set"] = "data.source=FIELD data.target=FIELD, or data.format=NAME";
+  if (fields.all.size() > kListed) c["fields_in_all"] = fields.all.size();
   c["fields"] = fields.table();
   if (kind != "metrics") c["rows"] = shown;
   return c;
@@ -130,11 +134,11 @@ Contents lines_contents(LineReader& reader, Contents first, size_t rows) {
 
 Contents json_contents(const std::string& path, size_t rows) {
   LineReader reader(path);
-  std::string line, text;
+  std::string line;
   while (reader.next(line) && words_of(line).empty()) {
   }
   size_t number = reader.line_number();
-  Contents first = object_in(line);
+  Json first = object_in(line);
   while (!first.is_null() && reader.next(line) && words_of(line).empty()) {
   }
   bool one = reader.line_number() == number || words_of(line).empty();  // alone in its file
@@ -145,12 +149,19 @@ Contents json_contents(const std::string& path, size_t rows) {
     }
     return lines_contents(again, std::move(first), rows);
   }
-  text = read_text(path, "JSON");
-  bool list = text[text.find_first_not_of(" \t\n")] == '[';
-  Contents j = std::move(
-      parse_json(path, text, list ? Contents::value_t::array : Contents::value_t::object,
-                 "one JSON " + std::string(list ? "list" : "object") + ", or an object a line,")
-          .value);
+  std::string text = read_text(path, "JSON");
+  Json j;
+  try {
+    j = Json::parse(text);
+  } catch (const Json::parse_error& e) {
+    throw std::runtime_error(
+        fmt::format("{}:{}: {}; one JSON object or list was expected, or an object a line", path,
+                    LineNumbers(text).of(e.byte - 1),
+                    e.byte > text.size() ? "the file ends in the middle" : "not JSON"));
+  } catch (const Json::exception&) {
+    throw std::runtime_error(path + ": holds a number that is too large");
+  }
+  bool list = j.is_array();
   Contents c = {{"kind", list ? "JSON list" : kind_of(j, "JSON object")}};
   c[list ? "items" : "keys"] = j.size();
   Contents& table = c[list ? "rows" : "values"] = Contents::array();

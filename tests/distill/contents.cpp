@@ -178,6 +178,7 @@ TEST_CASE("data sets are read as recipes read them", "[inspect]") {
   Contents c = contents_of(tsv, {}, 1);
   CHECK(c["kind"] == "data set");
   CHECK(c["format"] == "tsv");
+  CHECK(c["columns"] == "source 1, target 2, of 2");
   CHECK(c["examples"] == 2);
   CHECK(c["left_out"]["empty"] == 1);
   CHECK(c["words"]["source"]["mean"] == 2.5);
@@ -219,19 +220,20 @@ TEST_CASE("data sets are read as recipes read them", "[inspect]") {
 
 TEST_CASE("JSON that is no data set: what its fields and keys are", "[inspect]") {
   fs::remove_all(folder());
-  // Lines without the names of source and target: fields in the order they are met in.
+  // Lines without the names of source and target: fields as they are met.
   Contents c = contents_of(
       write("x", "\n{\"q\": \"why\", \"n\": 3}\n{\"q\": \"how\", \"tags\": [1, [2]]}\n"), {}, 1);
   CHECK(c["kind"] == "JSON lines");
   CHECK(c["lines"] == 2);
   CHECK(c["as_a_data_set"].get<std::string>().starts_with("data.source=FIELD data.target=FIELD"));
   REQUIRE(c["fields"].size() == 3);
-  CHECK(c["fields"][0] ==
+  CHECK(c["fields"][0]["field"] == "n");
+  CHECK(c["fields"][0]["lines"] == 1);
+  CHECK(c["fields"][1] ==
         Contents{
             {"field", "q"}, {"type", "string"}, {"lines", 2}, {"first", "why"}, {"last", "how"}});
-  CHECK(c["fields"][1]["lines"] == 1);
   CHECK(c["fields"][2]["first"] == "[2 items]");
-  CHECK(c["rows"] == Contents::array({{{"line", 2}, {"q", "why"}, {"n", 3}}}));
+  CHECK(c["rows"] == Contents::array({{{"line", 2}, {"n", 3}, {"q", "why"}}}));
   // The metrics of a run that goes on: its last line is torn.
   std::string lines;
   for (int i = 1; i <= 1500; i++) lines += fmt::format("{{\"loss\":{}.5,\"step\":{}}}\n", 2 * i, i);
@@ -253,6 +255,15 @@ TEST_CASE("JSON that is no data set: what its fields and keys are", "[inspect]")
                                         {{"key", "a.c"}, {"value", "{0 keys}"}},
                                         {{"key", "d"}, {"value", {1, 2}}},
                                         {{"key", "e"}, {"value", "[5 items]"}}}));
+  // Many keys: counted, the first told.
+  std::string wide = "{\"0\":0";
+  for (int i = 1; i < 50000; i++) wide += fmt::format(",\"{0}\":{0}", i);
+  c = contents_of(write("x", wide + "}\n" + wide + "}\n"));
+  CHECK(c["fields_in_all"] == 50000);
+  CHECK(c["fields"].size() == 64);
+  c = contents_of(write("x", wide + ",\"x\":{}}\n"));
+  CHECK(c["keys"] == 50001);
+  CHECK(c["values"].size() == 3);
   c = contents_of(write("x", "[\n {\"a\": 1},\n {}]"));
   CHECK(c["kind"] == "JSON list");
   CHECK(c["items"] == 2);
@@ -262,7 +273,7 @@ TEST_CASE("JSON that is no data set: what its fields and keys are", "[inspect]")
   CHECK(contents_of(write("x", "{\"a\":" + deep + std::string(deep.size(), ']') + "}"))["keys"] ==
         1);
   CHECK_THROWS_WITH(contents_of(write("x", "{\n\"a\": 1,\n\"b\" 2}")),
-                    Catch::Contains("x:3: not JSON; one JSON object"));
+                    Catch::Contains("x:3: not JSON; one JSON object or list"));
   CHECK_THROWS_WITH(contents_of(write("x", "{\n\"a\": 1,")), Catch::Contains("ends in the middle"));
   fs::remove_all(folder());
 }
