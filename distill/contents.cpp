@@ -255,7 +255,8 @@ void check_keys(const std::string& path, const char* what,
 
 Contents folder_contents(const std::string& path, const std::vector<std::string>& overrides,
                          size_t rows) {
-  bool stage = is_stage(path), run = false, weights = fs::exists(path + "/model.safetensors");
+  std::error_code none;
+  bool stage = is_stage(path), run = false, weights = fs::exists(path + "/model.safetensors", none);
   if (!stage)
     for (const auto& entry : fs::directory_iterator(path)) run |= is_stage(entry.path().string());
   if (!stage && !run && !weights && (!overrides.empty() || has_webnlg(path)))

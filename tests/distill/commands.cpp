@@ -27,6 +27,9 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   };
   std::string toml = recipe();
   fails("train " + toml + " train.lerning_rate=1", "did you mean \"learning_rate\"");
+  fails("train " + toml + " evaluate.beam=3", "did you mean \"beams\"");
+  fails("train " + toml + " length_penalty=1", "did you mean \"evaluate.length_penalty\"");
+  fails("train " + toml + " data.learning_rate=1", "did you mean \"train.learning_rate\"");
   fails("train " + toml + " teacher.model.widht=8", "did you mean \"width\"");
   fails("train " + toml + " train.steps=many", "train.steps: expected a whole number");
   fails("train " + toml + " students.js.method=jss", "did you mean \"js\"");

@@ -197,6 +197,7 @@ TEST_CASE("an unknown loss of a term: the nearest of all that a term may be") {
     CHECK(found.ends_with("did you mean \"" + name + "\"?"));
   }
   CHECK(says("gjss:0.3").ends_with("did you mean \"gjs\"?"));
+  CHECK(says("mes").ends_with("did you mean \"mse\"?"));  // rather than ce
   CHECK(says("hiden").ends_with("did you mean \"hidden\"?"));
   CHECK(says("ce:0.5").ends_with("did you mean \"ce\"?"));
   CHECK(says("gjs:7").find("between 0 and 1") != std::string::npos);
