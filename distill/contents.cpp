@@ -280,9 +280,10 @@ Contents file_contents(const std::string& path, const std::vector<std::string>& 
                              ": neither safetensors, a SentencePiece model, a recipe, "
                              "results nor text in UTF-8; or it is damaged");
   std::string lines = first_lines(path);
-  if (is_recipe(lines) && packed)
-    throw std::runtime_error(path + ": is a recipe in gzip; unpack it first");
-  if (is_recipe(lines)) return recipe_contents(path, overrides);
+  if (is_recipe(lines)) {
+    if (packed) throw std::runtime_error(path + ": is a recipe in gzip; unpack it first");
+    return recipe_contents(path, overrides);
+  }
   if (is_results(lines) && !packed) return plain("results"), results_contents(path);
   std::string guess = guessed_format(lines);
   if (guess == "jsonl" && overrides.empty()) return json_contents(path, rows);

@@ -91,9 +91,20 @@ struct Fields {
   }
 };
 
-// Objects, one a line, of which the first was read.
-Contents lines_contents(LineReader& reader, Json first, size_t rows) {
-  std::string kind = kind_of_lines(first), line, last, before;
+// The next line with a word in it; false at the end.
+bool next_line(LineReader& reader, std::string& line) {
+  while (reader.next(line))
+    if (!words_of(line).empty()) return true;
+  return false;
+}
+
+// Objects, one a line.
+Contents lines_contents(const std::string& path, size_t rows) {
+  LineReader reader(path);
+  std::string line, last, before;
+  next_line(reader, line);
+  Json first = object_in(line);
+  std::string kind = kind_of_lines(first);
   Contents c = {{"kind", kind}}, shown = Contents::array();
   Fields fields;
   size_t lines = 0, looked = 0, others = 0;
@@ -110,17 +121,17 @@ Contents lines_contents(LineReader& reader, Json first, size_t rows) {
     add_keys(first, "", c["made_by"]);
   else
     lines++, look(first);
-  while (reader.next(line)) {
-    if (words_of(line).empty()) continue;
+  while (next_line(reader, line)) {
     lines++, before = std::move(last), last = line;
     if (looked < kLooked) look(object_in(line));
   }
   // The last line of a run that goes on, or was killed, may be torn.
   bool torn = !last.empty() && object_in(last).is_null();
+  others -= torn && looked == lines;
   fields.add(object_in(torn ? before : last), false);
   c["lines"] = lines;
   if (lines > looked) c["looked_at"] = looked;
-  if (others > (looked == lines && torn)) c["no_objects"] = others - (looked == lines && torn);
+  if (others) c["no_objects"] = others;
   if (torn) c["last_line"] = "torn, no JSON object";
   if (kind == "JSON lines")
     c["as_a_data_set"] = "data.source=FIELD data.target=FIELD, or data.format=NAME";
@@ -135,20 +146,12 @@ Contents lines_contents(LineReader& reader, Json first, size_t rows) {
 Contents json_contents(const std::string& path, size_t rows) {
   LineReader reader(path);
   std::string line;
-  while (reader.next(line) && words_of(line).empty()) {
-  }
-  size_t number = reader.line_number();
-  Json first = object_in(line);
-  while (!first.is_null() && reader.next(line) && words_of(line).empty()) {
-  }
-  bool one = reader.line_number() == number || words_of(line).empty();  // alone in its file
-  if (!first.is_null() && !(one && kind_of_lines(first) == "JSON lines" &&
-                            (has_parts(first) || kind_of(first, "") != ""))) {
-    LineReader again(path);
-    while (again.next(line) && words_of(line).empty()) {
-    }
-    return lines_contents(again, std::move(first), rows);
-  }
+  next_line(reader, line);
+  // One line alone may be either: an object with parts, and those of a run, are no row of a table.
+  if (Json first = object_in(line); !first.is_null())
+    if (next_line(reader, line) || kind_of_lines(first) != "JSON lines" ||
+        (!has_parts(first) && kind_of(first, "").empty()))
+      return lines_contents(path, rows);
   std::string text = read_text(path, "JSON");
   Json j;
   try {

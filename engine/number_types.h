@@ -4,6 +4,7 @@
 
 namespace retort {
 
+/// One of the format's types.
 struct NumberType {
   const char* name;              ///< as the header spells it, "BF16"
   size_t bits;                   ///< of one number
@@ -12,6 +13,7 @@ struct NumberType {
   bool read = false;             ///< whether it does: tensors of the others are only looked at
 };
 
+/// All of them, those that are read first.
 const std::vector<NumberType>& number_types();
 /// The type of this name, or nullptr.
 const NumberType* find_number_type(const std::string& name);

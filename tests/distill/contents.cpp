@@ -248,6 +248,9 @@ TEST_CASE("JSON that is no data set: what its fields and keys are", "[inspect]")
     CHECK(!c.contains("no_objects"));
   }
   CHECK(contents_of(write("x", "{\"step\":1,\"loss\":2}\n"))["kind"] == "metrics");
+  c = contents_of(write("x", "{\"a\":1}\nno\n{\"a\":2}\n{"));
+  CHECK(c["no_objects"] == 1);
+  CHECK(c["fields"][0]["last"] == 2);
   c = contents_of(
       write("x", "{\"a\": {\"b\": 1, \"c\": {}}, \"d\": [1, 2], \"e\": [1, 2, 3, 4, 5]}"));
   CHECK(c["kind"] == "JSON object");
