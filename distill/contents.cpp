@@ -148,15 +148,17 @@ Contents lengths_of(const std::vector<Example>& examples, std::string Example::*
 
 // Read as the keys say, and as `guess` where they name no format.
 Contents data_contents(const std::string& path, const std::string& guess,
-                       std::vector<std::string> overrides, size_t rows) {
+                       const std::vector<std::string>& overrides, size_t rows) {
+  std::vector<std::string> keys{"data.train=" + Json(path).dump()};
+  keys.insert(keys.end(), overrides.begin(), overrides.end());
   bool told = false;
   for (const std::string& o : overrides) told |= o.starts_with("data.format=");
-  if (!told) overrides.insert(overrides.begin(), "data.format=" + guess);
-  overrides.push_back("data.train=" + Json(path).dump());
-  DataOptions data = load_recipe("", overrides).data;
+  if (!told) keys.push_back("data.format=" + guess);
+  DataOptions data = load_recipe("", keys).data;
   for (const std::string& o : overrides)
-    if (!o.starts_with("data."))
-      throw std::runtime_error(o + ": does not say how a data set is read; keys of data. do");
+    if (!o.starts_with("data.") || o.starts_with("data.train="))
+      throw std::runtime_error(o + ": does not say how " + path +
+                               " is read; data.format, data.source and so on do");
   Corpus corpus;
   try {
     corpus = read_corpus(read_options(data, "train"));

@@ -205,7 +205,8 @@ TEST_CASE("data sets are read as recipes read them", "[inspect]") {
   CHECK(r.status == 0);
   for (auto [key, says] : {std::pair{"data.fromat=jsonl", "data.fromat: unknown key; did you mean"},
                            {"data.limit=x", "data.limit: expected a number"},
-                           {"train.steps=3", "train.steps=3: does not say how a data set is read"},
+                           {"train.steps=3", "train.steps=3: does not say how "},
+                           {"data.train=b", "data.train=b: does not say how "},
                            {"data.format", "expected key=value"},
                            {"data.format=parallel", "takes two files"}}) {
     r = run("inspect " + tsv + " " + key);
