@@ -6,6 +6,7 @@
 #include "distill/recipe.h"
 #include "distill/recipe_keys.h"
 #include "losses/divergence.h"
+#include "losses/names.h"
 #include "losses/transport.h"
 
 namespace retort {
@@ -21,13 +22,6 @@ Words parts(const std::string& list, const std::string& between) {
     at = end + between.size();
   }
   return words;
-}
-
-Words losses() {
-  Words names;
-  for (const DivergenceInfo& d : divergences()) names.push_back(d.name);
-  for (const TransportInfo& t : transport_losses()) names.push_back(t.name);
-  return names;
 }
 
 // Parameters of losses, "eps=".
@@ -49,8 +43,11 @@ Words recipe_words() {
   Words words;
   for (const std::string& key : recipe_keys()) {
     words.push_back(key + "=");
+    Words given{"data.train=?", "teacher.method=mle", "student.method=mle", key + "=?"};
+    if (size_t at = key.find(".0."); at != std::string::npos)  // the list has to be there
+      given.insert(given.end() - 1, key.substr(0, at) + "=[{}]");
     try {
-      load_recipe("", {"data.train=?", "teacher.method=mle", "student.method=mle", key + "=?"});
+      load_recipe("", given);
     } catch (const std::exception& e) {
       std::string text = e.what(), there = "\"?\"; there are: ";
       size_t at = text.find(there);
@@ -65,7 +62,7 @@ Words recipe_words() {
 
 // "TEXT:{f32,f64}": what an option takes, and its choices.
 void set_value(CommandOption& o, const std::string& type) {
-  static const std::map<std::string, Words (*)()> known = {{"LOSS", losses},
+  static const std::map<std::string, Words (*)()> known = {{"LOSS", logit_losses},
                                                            {"NAME=VALUE", loss_parameters},
                                                            {"KEY=VALUE", recipe_words},
                                                            {"METRIC", [] {

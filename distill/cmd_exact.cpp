@@ -194,6 +194,7 @@ void add_exact_command(CLI::App& app) {
   c->callback([a] {
     if (a->in.empty() && a->path.empty()) throw CLI::RequiredError("RECIPE or --in");
     check_writable(a->page);
+    check_distinct({{"--in", a->in}, {"--page", a->page}});
     a->in.empty() ? of_models(*a) : of_tables(*a);
   });
 }

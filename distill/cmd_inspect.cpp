@@ -20,10 +20,18 @@ struct Arguments {
 
 constexpr size_t kWidest = 60;  // characters of a cell
 
+std::string cell(const Contents& value);
+std::string cells(const Contents& list) {
+  std::string text;
+  for (const Contents& value : list) text += (text.empty() ? "" : ", ") + cell(value);
+  return "[" + text + "]";
+}
+
 // One line of text, cut where it is too long.
 std::string cell(const Contents& value) {
   std::string text = value.is_string()         ? value.get<std::string>()
                      : value.is_number_float() ? fmt::format("{:.6g}", value.get<double>())
+                     : value.is_array()        ? cells(value)
                                                : value.dump();
   std::replace_if(
       text.begin(), text.end(),

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
+#include "data/text.h"
 #include "distill/commands.h"
 #include "losses/invariants.h"
 
@@ -11,13 +13,33 @@ namespace retort {
 namespace {
 
 struct Arguments {
-  std::string only, dtype = "f64";
+  std::optional<std::string> only;
+  std::string dtype = "f64";
   bool json = false;
 };
 
+std::string base_of(const std::string& loss) { return loss.substr(0, loss.find(':')); }
+
 // Whether "gjs" or "gjs:0.15" asks for a loss of this name.
-bool asked(const std::string& only, const std::string& loss) {
-  return only.empty() || loss == only || loss.substr(0, loss.find(':')) == only;
+bool asked(const std::optional<std::string>& only, const std::string& loss) {
+  return !only || loss == *only || base_of(loss) == *only;
+}
+
+// Throws where it asks for none: of the losses, or, where its parameter is at fault, of this one's.
+void check_only(const std::string& only, const std::vector<Invariant>& all) {
+  std::vector<std::string> bases, own;
+  auto add = [](std::vector<std::string>& names, const std::string& name) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  for (const Invariant& i : all) {
+    if (asked(only, i.loss)) return;
+    add(bases, base_of(i.loss));
+    if (base_of(i.loss) == base_of(only)) add(own, i.loss);
+  }
+  throw std::runtime_error("--only: " + (own.empty()
+                                             ? no_such(only, bases)
+                                             : "\"" + only + "\" is not checked; of " +
+                                                   base_of(only) + " there are: " + join(own)));
 }
 
 int check(const Arguments& a) {
@@ -25,14 +47,7 @@ int check(const Arguments& a) {
   size_t checked = 0, failed = 0;
   Json rows = Json::array();
   std::vector<Invariant> all = invariants();
-  std::vector<std::string> names;
-  for (const Invariant& i : all)
-    if (std::string name = i.loss.substr(0, i.loss.find(':'));
-        std::find(names.begin(), names.end(), name) == names.end())
-      names.push_back(name);
-  if (std::none_of(all.begin(), all.end(),
-                   [&](const Invariant& i) { return asked(a.only, i.loss); }))
-    throw std::runtime_error("--only: " + no_such(a.only, names));
+  if (a.only) check_only(*a.only, all);
   if (!a.json)
     fmt::print("{:26} {:44} {:>8} {:>9}  {}\n", "loss", "invariant", "error", "tolerance", "");
   for (const Invariant& i : all) {

@@ -3,7 +3,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "distill/logits.h"
 #include "engine/safetensors.h"
 #include "losses/divergence.h"
+#include "losses/names.h"
 #include "losses/transport.h"
 
 namespace retort {
@@ -91,9 +91,8 @@ Loss transport_of(const Transport& t, const TransportInputs& in) {
 }
 
 void compute(const Arguments& a) {
-  std::error_code none;
-  if (std::filesystem::equivalent(a.in, a.out, none))
-    throw std::runtime_error(a.out + ": is the input; name another file for --out");
+  check_distinct({{"--in", a.in}, {"--out", a.out}});
+  check_loss_name(a.name, logit_losses());
   std::optional<Transport> t;
   DivergenceName name;
   if (is_transport(a.name))

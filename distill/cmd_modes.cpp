@@ -50,6 +50,7 @@ void compare(Arguments& a) {
   ModesOptions& o = a.options;
   o.weights = {a.weights[0], a.weights[1]};
   check_writable(a.page);
+  check_distinct({{"--init", a.init}, {"--page", a.page}});
   for (const std::string& loss : a.losses) parse_divergence(loss);
   ModesEnd teacher = modes_teacher(o);
   Tensor starts =

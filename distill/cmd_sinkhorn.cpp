@@ -117,6 +117,7 @@ void show(const Arguments& a, const TransportInputs& in, const Json& rows,
 
 void sweep(const Arguments& a) {
   check_writable(a.page);
+  check_distinct({{"--in", a.in}, {"--out", a.out}, {"--page", a.page}});
   using Value = TransportValue;
   using Mode = TransportGradient;
   Device device = available_device(a.device);

@@ -1,6 +1,8 @@
 // The program's subcommands, in the order --help lists them in.
 #include "distill/commands.h"
 
+#include <filesystem>
+
 #include "build_commit.h"
 #include "data/text.h"
 #include "engine/profile.h"
@@ -43,6 +45,22 @@ void add_commands(CLI::App& app) {
             },
             "Operators by time on standard error, and a Chrome trace in this file")
         ->type_name("FILE");
+}
+
+void check_distinct(const std::vector<std::pair<std::string, std::string>>& files) {
+  namespace fs = std::filesystem;
+  std::error_code none;
+  for (size_t i = 0; i < files.size(); i++)
+    for (size_t k = 0; k < i; k++) {
+      const auto& [first, one] = files[k];
+      const auto& [second, other] = files[i];
+      if (one.empty() || other.empty()) continue;
+      if (fs::equivalent(one, other, none) ||
+          fs::weakly_canonical(fs::absolute(one, none), none) ==
+              fs::weakly_canonical(fs::absolute(other, none), none))
+        throw std::runtime_error(second + " " + other + ": is the file of " + first +
+                                 "; name another");
+    }
 }
 
 }  // namespace retort

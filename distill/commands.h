@@ -42,6 +42,9 @@ void add_tensorboard_flag(CLI::App& command, RecipeArguments& arguments);
 CLI::Option* add_device_option(CLI::App& command, std::string& device, const std::string& what);
 /// The device of this name; throws, saying why, where it cannot be used here.
 Device available_device(const std::string& name);
+/// Throws, before anything is computed, where two of a command's files are one: each by its option,
+/// those that are read first; "" is none.
+void check_distinct(const std::vector<std::pair<std::string, std::string>>& files);
 /// The recipe that is asked for.
 Recipe load_recipe(const RecipeArguments& arguments);
 

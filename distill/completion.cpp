@@ -45,12 +45,23 @@ std::string bash_action(const CommandOption& o) {
 
 const char kBashHead[] = R"(# bash completion for retort, made by `retort completion bash`.
 
+# The students whose keys are offered: the one that is typed, else those of the recipe on the line.
+_retort_students() {
+  if [[ $cur =~ ^students\.([^.=]+)\. ]]; then
+    printf '%s\n' "${BASH_REMATCH[1]}"
+  elif [[ -f ${words[2]:-} ]]; then
+    sed -n 's/^[[ ]*students\.\([A-Za-z0-9_-]*\).*/\1/p' "${words[2]}" | sort -u
+  fi
+}
 # Offers words, after the last comma of what is typed. Of a word that bash has cut at "=" or ":" it
 # wants the rest only.
 _retort_offer() {
-  local before= typed=$cur word stem=${cur%"${cur##*[=:]}"}
+  local before= typed=$cur word stem=${cur%"${cur##*[=:]}"} list= name
   [[ $typed == *,* ]] && before=${typed%,*}, typed=${typed##*,}
-  for word in $(compgen -W "$1" -- "$typed"); do
+  if [[ $1 == *students.NAME.* ]]; then
+    for name in $(_retort_students); do list+=" ${1//students.NAME./students.$name.}"; done
+  fi
+  for word in $(compgen -W "${list:-$1}" -- "$typed" | sort -u); do
     [[ $typed != *=* && $word == *=?* ]] && continue  # the key first, then its values
     word=$before$word
     [[ -n $stem && $COMP_WORDBREAKS == *"${stem: -1}"* ]] && word=${word#"$stem"}
@@ -122,6 +133,24 @@ _retort_place() {
 }
 )";
 
+const char kZshHead[] = R"(#compdef retort
+# zsh completion, made by `retort completion zsh`.
+
+# The students whose keys are offered: the one that is typed, else those of the recipe on the line.
+_retort_students() {
+  if [[ $PREFIX =~ '^students\.([^.=]+)\.' ]]; then
+    print -r -- $match[1]
+  elif [[ -f $words[2] ]]; then
+    sed -n 's/^[[ ]*students\.\([A-Za-z0-9_-]*\).*/\1/p' $words[2]
+  fi
+}
+_retort_offer() {
+  local name
+  local -a names=($(_retort_students))
+  for name in ${names:-NAME}; do compadd "${@//students.NAME./students.$name.}"; done
+}
+)";
+
 // In zsh's specifications brackets and colons part what is said.
 std::string zsh_text(const std::string& text) {
   std::string s;
@@ -177,10 +206,9 @@ std::string bash_completion(const std::vector<Command>& commands) {
 }
 
 std::string zsh_completion(const std::vector<Command>& commands) {
-  std::string text = "#compdef retort\n# zsh completion, made by `retort completion zsh`.\n\n",
-              list;
+  std::string text = kZshHead, list;
   for (const auto& [value, words] : lists_of(commands))
-    text += fmt::format("{}() {{ compadd {}-- {}; }}\n", function_of(value),
+    text += fmt::format("{}() {{ _retort_offer {}-- {}; }}\n", function_of(value),
                         value.ends_with("=VALUE") ? "-S '' " : "", joined(words));
   text += "\n_retort() {\n  local context state state_descr line\n  typeset -A opt_args\n  ";
   Command top = commands[0];

@@ -1,5 +1,6 @@
 // What a recipe says in full, and how far a run has come.
 #include <filesystem>
+#include <fstream>
 
 #include "data/text.h"
 #include "distill/contents.h"
@@ -149,6 +150,20 @@ Contents stage_contents(const std::string& folder) {
                           {"bytes", fs::file_size(folder + "/" + name)},
                           {"checksum", checksum(folder + "/" + name)}});
   if (!problems.empty()) c["problems"] = problems;
+  return c;
+}
+
+// TFRecords: length, checksum of it, the message, checksum of that.
+Contents events_contents(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  size_t whole = 0, size = fs::file_size(path), at = 0;
+  for (uint64_t length; in.seekg(long(at)) && in.read(reinterpret_cast<char*>(&length), 8);) {
+    if (size < 16 || length > size - 16 || at > size - 16 - length) break;
+    whole++, at += length + 16;
+  }
+  Contents c = {{"kind", "TensorBoard events"}, {"records", whole}};
+  if (at < size) c["torn"] = size - at;
+  c["numbers"] = "those of metrics.jsonl";
   return c;
 }
 

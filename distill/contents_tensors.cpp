@@ -19,14 +19,17 @@ std::string kind_of(const TensorReader& file) {
                                          : "tensors";
 }
 
-Contents numbers_of(const TensorReader& file, const std::string& name, const Shape& shape) {
+Contents numbers_of(const TensorReader& file, const std::string& name, const Shape& shape,
+                    size_t shown) {
   size_t rows = shape.empty() ? 1 : size_t(shape[0]), width = 1;
   for (size_t i = 1; i < shape.size(); i++) width *= size_t(shape[i]);
   size_t step = std::max<size_t>(1, (1 << 20) / std::max<size_t>(1, width));
   double least = INFINITY, most = -INFINITY, sum = 0;
   size_t finite = 0, others = 0;
+  Contents begin = Contents::array();
   for (size_t first = 0; first < rows; first += step)
-    for (double x : file.read(name, first, std::min(step, rows - first)).values()) {
+    for (double x : file.values(name, first, std::min(step, rows - first))) {
+      if (begin.size() < shown) begin.push_back(x);
       if (!std::isfinite(x)) {
         others++;
         continue;
@@ -34,7 +37,7 @@ Contents numbers_of(const TensorReader& file, const std::string& name, const Sha
       finite++, sum += x;
       least = std::min(least, x), most = std::max(most, x);
     }
-  Contents c;
+  Contents c = {{"first", begin}};
   for (auto [key, value] : {std::pair{"min", least}, {"max", most}, {"mean", sum / double(finite)}})
     c[key] = finite ? Contents(value) : Contents();
   c["non_finite"] = others;
@@ -43,7 +46,7 @@ Contents numbers_of(const TensorReader& file, const std::string& name, const Sha
 
 }  // namespace
 
-Contents tensor_contents(const std::string& path) {
+Contents tensor_contents(const std::string& path, size_t rows) {
   TensorReader file(path);
   file.check();
   Contents c = {{"kind", kind_of(file)}};
@@ -58,7 +61,7 @@ Contents tensor_contents(const std::string& path) {
     numbers += count, weights += name.starts_with("weight.") ? count : 0;
     Contents t = {{"tensor", name}, {"dtype", file.stored_type(name)}, {"shape", spec.shape}};
     t["bytes"] = bytes.size();
-    t.update(numbers_of(file, name, spec.shape));
+    t.update(numbers_of(file, name, spec.shape, rows));
     t["checksum"] = checksum_of(bytes);
     list.push_back(t);
   }

@@ -75,6 +75,17 @@ void visit(V& v, EvaluateOptions& o) {
   v("max_length", o.max_length), v("rows", o.rows);
   v("risks", o.risks), v("metrics", o.metrics);
 }
+// What stands beside the tables of [teacher], [student], [students.NAME], and of a recipe.
+template <class V>
+void visit(V& v, Stage& o) {
+  v("init", o.init), v("method", o.method);
+  v("mixture", o.mixture), v("score_term", o.score_term);
+}
+template <class V>
+void visit(V& v, Recipe& o) {
+  v("name", o.name), v("output", o.output), v("seed", o.seed), v("device", o.device);
+  v("dtype", o.dtype), v("tf32", o.exact.tf32), v("deterministic", o.exact.deterministic);
+}
 
 namespace {
 
@@ -107,8 +118,7 @@ Stage read_stage(const TomlFile& file, const std::string& name, Json table, cons
   Stage s;
   s.name = name, s.train = shared;
   Reader r(file, std::move(table), path);
-  r("init", s.init), r("method", s.method);
-  r("mixture", s.mixture), r("score_term", s.score_term);
+  visit(r, s);
   Json terms = r.take("terms"), train = r.take("train"), model = r.take("model"),
        of_teacher = r.take("teacher_sequences"), of_student = r.take("student_sequences"),
        mix = r.take("mix"), mix_end = r.take("mix_end");
@@ -206,9 +216,7 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   TomlFile file = load_with_preset(path, overrides, recipe.preset);
   recipe.name = std::filesystem::path(path).stem().string();
   Reader r(file, file.root, "");
-  r("name", recipe.name), r("output", recipe.output), r("seed", recipe.seed),
-      r("device", recipe.device), r("dtype", recipe.dtype), r("tf32", recipe.exact.tf32),
-      r("deterministic", recipe.exact.deterministic);
+  visit(r, recipe);
   Json data = r.take("data"), tokenizer = r.take("tokenizer"), train = r.take("train"),
        evaluate = r.take("evaluate"), teacher = r.take("teacher"), student = r.take("student"),
        students = r.take("students"), order = r.take("order");
@@ -331,10 +339,11 @@ Json terms_table(const std::vector<Term>& terms) {
 Json stage_table(const Stage& s) {
   Json model = Json::parse(s.model.to_json());
   for (const char* key : kOfVocabulary) model.erase(key);
-  Json t = {{"init", s.init}, {"method", s.method}, {"train", table_of(s.train)}, {"model", model}};
+  Json t = table_of(s);
+  t["train"] = table_of(s.train), t["model"] = model;
   // What no term uses is left out, of runs and of what they are compared by.
-  if (s.mixture != "arithmetic") t["mixture"] = s.mixture;
-  if (s.score_term != "none") t["score_term"] = s.score_term;
+  if (s.mixture == "arithmetic") t.erase("mixture");
+  if (s.score_term == "none") t.erase("score_term");
   if (s.sees("teacher") || s.teacher_sequences.method == "gold") {
     Json& how = t["teacher_sequences"] = used(s.teacher_sequences, table_of(s.teacher_sequences));
     if (!s.uses_kept()) how.erase("keep");
@@ -348,16 +357,9 @@ Json stage_table(const Stage& s) {
 }
 
 Json recipe_table(const Recipe& r) {
-  Json t = {{"name", r.name},
-            {"output", r.output},
-            {"seed", r.seed},
-            {"device", r.device},
-            {"dtype", r.dtype},
-            {"tf32", r.exact.tf32},
-            {"deterministic", r.exact.deterministic},
-            {"data", table_of(r.data)},
-            {"tokenizer", table_of(r.tokenizer)},
-            {"evaluate", used(r.evaluate, table_of(r.evaluate))}};
+  Json t = table_of(r);
+  t["data"] = table_of(r.data), t["tokenizer"] = table_of(r.tokenizer);
+  t["evaluate"] = used(r.evaluate, table_of(r.evaluate));
   if (r.has_teacher) t["teacher"] = stage_table(r.teacher);
   for (const Stage& s : r.students) {
     t["students"][s.name] = stage_table(s);
@@ -367,21 +369,20 @@ Json recipe_table(const Recipe& r) {
 }
 
 std::vector<std::string> recipe_keys() {
-  Json stage = {{"init", ""},
-                {"method", ""},
-                {"mixture", ""},
-                {"score_term", ""},
-                {"model", Json::parse(ModelConfig().to_json())},
-                {"train", table_of(TrainOptions{})},
-                {"teacher_sequences", table_of(TeacherSequences{})},
-                {"student_sequences", table_of(StudentSequences{})},
-                {"mix", table_of(Mix{})},
-                {"mix_end", table_of(Mix{})}};
-  for (const char* key : kOfVocabulary) stage["model"].erase(key);
-  stage["model"]["preset"] = "";
-  Json all = recipe_table(Recipe{});
-  all["preset"] = "", all["order"] = "", all["train"] = stage["train"];
-  all["teacher"] = stage, all["student"] = stage;
+  Recipe r;
+  Stage s;
+  Json model = Json::parse(s.model.to_json()), stage = table_of(s), all = table_of(r);
+  for (const char* key : kOfVocabulary) model.erase(key);
+  stage.update(model);
+  model["preset"] = "";
+  stage["model"] = model, stage["train"] = table_of(s.train);
+  stage["teacher_sequences"] = table_of(s.teacher_sequences);
+  stage["student_sequences"] = table_of(s.student_sequences);
+  stage["mix"] = stage["mix_end"] = table_of(s.mix), stage["terms"]["0"] = table_of(Term());
+  all["data"] = table_of(r.data), all["tokenizer"] = table_of(r.tokenizer);
+  all["evaluate"] = table_of(r.evaluate), all["train"] = stage["train"];
+  all["teacher"] = all["student"] = all["students"]["NAME"] = stage;
+  all["order"] = all["preset"] = "";
   std::vector<std::string> keys;
   auto walk = [&](auto self, const Json& table, const std::string& above) -> void {
     for (const auto& [key, value] : table.items())

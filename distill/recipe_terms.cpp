@@ -2,6 +2,7 @@
 #include "data/tasks.h"
 #include "distill/checks.h"
 #include "losses/divergence.h"
+#include "losses/names.h"
 #include "losses/transport.h"
 
 namespace retort {
@@ -31,6 +32,7 @@ void check_term(const Table& t, const Term& term, const DataOptions& data) {
   t.one_of("on", term.on, {"gold", "teacher", "student", "mixed"});
   bool transports = is_transport(term.loss);
   try {
+    check_loss_name(term.loss, term_losses());
     if (transports) parse_transport(term.loss, term.parameters);
     if (!transports && term.loss != "ce" && term.loss != "mse" && term.loss != "hidden")
       parse_divergence(term.loss);

@@ -1,5 +1,6 @@
 #include "distill/section.h"
 
+#include "distill/recipe_keys.h"
 #include "engine/suggest.h"
 
 namespace retort {
@@ -33,6 +34,9 @@ Json Reader::take(const char* key) {
 void Reader::finish() const {
   if (table_.empty()) return;
   std::string key = table_.begin().key(), near = nearest(key, known_);
+  if (near.empty())  // of another table: "steps" is train.steps
+    for (const std::string& k : recipe_keys())
+      if (k.ends_with("." + key) && (near.empty() || k.size() < near.size())) near = k;
   throw std::runtime_error(where(key) + ": unknown key" +
                            (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
 }

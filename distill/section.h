@@ -6,7 +6,7 @@
 namespace retort {
 
 /// Reads one table. Every key asked for is crossed out; finish() throws on the first key left,
-/// naming its place and the nearest known key.
+/// naming its place and the nearest known key, or the other table of a recipe that has it.
 class Reader {
  public:
   Reader(const TomlFile& file, Json table, std::string path);

@@ -84,6 +84,10 @@ void apply_override(TomlFile& file, const std::string& text) {
   if (equals == std::string::npos || equals == 0)
     throw std::runtime_error("command line: expected key=value, got \"" + text + "\"");
   std::string key = text.substr(0, equals), value = text.substr(equals + 1);
+  if (("." + key + ".").find("..") != std::string::npos)
+    throw std::runtime_error("command line: \"" + text +
+                             "\": the name before, between or after the points of a key is "
+                             "missing; it is written table.key=value");
   Json parsed;
   try {
     TomlFile scratch;

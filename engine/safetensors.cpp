@@ -8,11 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+
+#include "engine/number_types.h"
 
 namespace retort {
 namespace {
@@ -32,57 +33,28 @@ std::string hex(XXH128_hash_t hash) {
   return text;
 }
 
-float widen(uint16_t bits, bool brain) {
-  if (brain) {
-    uint32_t u = uint32_t(bits) << 16;
-    float f;
-    std::memcpy(&f, &u, 4);
-    return f;
-  }
-  int exponent = bits >> 10 & 31, fraction = bits & 1023;
-  float f = exponent == 31  ? (fraction ? NAN : INFINITY)
-            : exponent == 0 ? std::ldexp(float(fraction), -24)
-                            : std::ldexp(float(fraction | 1024), exponent - 25);
-  return bits >> 15 ? -f : f;
-}
-
-struct Format {
-  const char* name;
-  size_t bytes;
-  Dtype dtype;
-};
-const Format kFormats[] = {{"F32", 4, Dtype::f32}, {"F64", 8, Dtype::f64},  {"I32", 4, Dtype::i32},
-                           {"F16", 2, Dtype::f32}, {"BF16", 2, Dtype::f32}, {"I64", 8, Dtype::i32},
-                           {"U8", 1, Dtype::i32},  {"BOOL", 1, Dtype::i32}};
-
 // Copies `n` numbers of format `f` into y, widening.
-void convert(const Format& f, const char* from, size_t n, const Tensor& y, const std::string& path,
-             const std::string& name) {
-  std::string type = f.name;
-  if (type == "F32" || type == "F64" || type == "I32") {
-    if (n) std::memcpy(y.storage->data, from, n * f.bytes);
+void convert(const NumberType& f, const char* from, size_t n, const Tensor& y,
+             const std::string& path, const std::string& name) {
+  size_t bytes = f.bits / 8;
+  if (bytes == size_of(f.dtype)) {
+    if (n) std::memcpy(y.storage->data, from, n * bytes);
     return;
   }
   for (size_t i = 0; i < n; i++) {
-    if (f.bytes == 2) {
-      uint16_t u;
-      std::memcpy(&u, from + 2 * i, 2);
-      y.data<float>()[i] = widen(u, type == "BF16");
-    } else if (f.bytes == 1) {
-      y.data<int>()[i] = static_cast<unsigned char>(from[i]);
-    } else {
-      int64_t v;
-      std::memcpy(&v, from + 8 * i, 8);
-      if (v < INT32_MIN || v > INT32_MAX)
-        bad(path, "tensor " + name + ": element " + std::to_string(i) + " is " + std::to_string(v) +
-                      ", outside 32 bits");
-      y.data<int>()[i] = int(v);
-    }
+    double x = f.value(from + i * bytes);
+    if (f.dtype == Dtype::f32)
+      y.data<float>()[i] = float(x);
+    else if (x >= INT32_MIN && x <= INT32_MAX)
+      y.data<int>()[i] = int(x);
+    else
+      bad(path, "tensor " + name + ": element " + std::to_string(i) + " lies outside 32 bits");
   }
 }
 
 struct Placed {
-  const Format* format;
+  std::string type;
+  const NumberType* format;  // nullptr: of a type unknown here
   Shape shape;
   size_t begin, end;  // of the data
 };
@@ -95,18 +67,14 @@ Placed place_of(const Json& entry, const std::string& name, size_t size, const s
       !entry["data_offsets"].is_array() || entry["data_offsets"].size() != 2)
     bad(path, at + "the header gives no dtype, shape and data_offsets");
   std::string type = entry["dtype"];
-  const Format* format = nullptr;
-  for (const Format& f : kFormats)
-    if (type == f.name) format = &f;
-  if (!format)
-    bad(path, at + "dtype " + type + " is not read; F32, F64, F16, BF16, I32, I64, U8, BOOL are");
+  const NumberType* format = find_number_type(type);
   Shape shape;
   size_t count = 1;
   for (const Json& d : entry["shape"]) {
     if (!d.is_number_unsigned() || d.get<uint64_t>() > INT32_MAX)
       bad(path, at + "bad shape " + entry["shape"].dump());
     shape.push_back(int(d.get<uint64_t>()));
-    if (shape.back() && count > size / size_t(shape.back()) + 1)
+    if (shape.back() && count > 8 * size / size_t(shape.back()) + 1)
       bad(path, at + "shape " + entry["shape"].dump() + " is larger than the file");
     count *= size_t(shape.back());
   }
@@ -117,11 +85,11 @@ Placed place_of(const Json& entry, const std::string& name, size_t size, const s
   if (begin > end || end > size)
     bad(path, at + "data_offsets " + o.dump() + " lie outside the " + std::to_string(size) +
                   " bytes of data; the file is truncated or its header is wrong");
-  if (end - begin != count * format->bytes)
+  if (size_t needed = format ? (count * format->bits + 7) / 8 : end - begin; needed != end - begin)
     bad(path, at + "shape " + entry["shape"].dump() + " of " + type + " needs " +
-                  std::to_string(count * format->bytes) + " bytes, data_offsets give " +
+                  std::to_string(needed) + " bytes, data_offsets give " +
                   std::to_string(end - begin));
-  return {format, shape, begin, end};
+  return {type, format, shape, begin, end};
 }
 
 // The numbers of one index of the first dimension.
@@ -214,7 +182,7 @@ TensorReader::TensorReader(const std::string& path) : mapping_(std::make_shared<
       continue;
     }
     const Placed& t = m.tensors[name] = place_of(entry, name, m.size - m.begin, path);
-    specs_[name] = {t.format->dtype, t.shape};
+    specs_[name] = {t.format ? t.format->dtype : Dtype::f32, t.shape};
     if (t.begin < t.end) spans.push_back({{t.begin, t.end}, name});
   }
   std::sort(spans.begin(), spans.end());
@@ -228,24 +196,46 @@ Tensor TensorReader::read(const std::string& name) const {
   return read(name, 0, shape.empty() ? 1 : size_t(shape[0]));
 }
 
-Tensor TensorReader::read(const std::string& name, size_t first, size_t count) const {
+// Where `count` rows from `first` on begin.
+const char* TensorReader::at(const std::string& name, size_t first, size_t count) const {
   const Placed& t = mapping_->tensors.at(name);
-  Shape shape = t.shape;
-  size_t rows = shape.empty() ? 1 : size_t(shape[0]);
+  size_t rows = t.shape.empty() ? 1 : size_t(t.shape[0]);
   ENSURE(first + count <= rows, mapping_->path + ": tensor " + name + " has " +
                                     std::to_string(rows) + " rows, asked for " +
                                     std::to_string(count) + " from " + std::to_string(first) +
                                     " on");
+  return mapping_->data + mapping_->begin + t.begin +
+         first * row_size(t.shape) * t.format->bits / 8;
+}
+
+Tensor TensorReader::read(const std::string& name, size_t first, size_t count) const {
+  const Placed& t = mapping_->tensors.at(name);
+  if (!t.format || !t.format->read) {
+    std::string types;
+    for (const NumberType& f : number_types())
+      if (f.read) types += (types.empty() ? "" : ", ") + std::string(f.name);
+    bad(mapping_->path, "tensor " + name + ": dtype " + t.type + " is not read; " + types + " are");
+  }
+  Shape shape = t.shape;
   if (!shape.empty()) shape[0] = int(count);
+  const char* from = at(name, first, count);
   Tensor y(shape, t.format->dtype);
-  const char* from = mapping_->data + mapping_->begin + t.begin;
-  convert(*t.format, from + first * row_size(t.shape) * t.format->bytes, y.size(), y,
-          mapping_->path, name);
+  convert(*t.format, from, y.size(), y, mapping_->path, name);
   return y;
 }
 
+std::vector<double> TensorReader::values(const std::string& name, size_t first,
+                                         size_t count) const {
+  const Placed& t = mapping_->tensors.at(name);
+  if (!t.format || !t.format->value) return {};
+  const char* from = at(name, first, count);
+  std::vector<double> x(count * row_size(t.shape));
+  for (size_t i = 0; i < x.size(); i++) x[i] = t.format->value(from + i * t.format->bits / 8);
+  return x;
+}
+
 std::string TensorReader::stored_type(const std::string& name) const {
-  return mapping_->tensors.at(name).format->name;
+  return mapping_->tensors.at(name).type;
 }
 
 std::string_view TensorReader::stored(const std::string& name) const {

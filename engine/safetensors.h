@@ -21,8 +21,9 @@ struct TensorSpec {
 };
 
 /// An open file, for what is larger than memory. Reads F32, F64, I32; F16 and BF16 become f32, I64,
-/// U8 and BOOL become i32 (a value outside is an error). A missing, truncated or lying file is one
-/// std::runtime_error naming file, tensor and position.
+/// U8 and BOOL become i32 (a value outside is an error). A file may hold tensors of other types; to
+/// read one of them is an error. So is, naming file, tensor and position, one that is missing,
+/// truncated or lies: each is one std::runtime_error.
 class TensorReader {
  public:
   explicit TensorReader(const std::string& path);
@@ -37,8 +38,12 @@ class TensorReader {
   /// A whole tensor; or `count` of its rows from `first` on (of its first dimension).
   Tensor read(const std::string& name) const;
   Tensor read(const std::string& name, size_t first, size_t count) const;
+  /// The numbers of these rows in float64, of every type of the format; none of those that are
+  /// packed (F4, F6), complex or unknown here.
+  std::vector<double> values(const std::string& name, size_t first, size_t count) const;
 
  private:
+  const char* at(const std::string& name, size_t first, size_t count) const;
   struct Mapping;
   std::shared_ptr<Mapping> mapping_;
   std::map<std::string, TensorSpec> specs_;

@@ -5,16 +5,16 @@
 
 namespace retort {
 namespace {
-size_t distance(const std::string& a, const std::string& b) {  // Levenshtein
-  std::vector<size_t> row(b.size() + 1);
+// Of letters changed, left out, put in, or exchanged with their neighbour.
+size_t distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> before, last, row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t(0));
   for (size_t i = 1; i <= a.size(); i++) {
-    size_t diagonal = row[0];
-    row[0] = i;
+    before = std::move(last), last = row, row[0] = i;
     for (size_t j = 1; j <= b.size(); j++) {
-      size_t changed = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
   return row.back();
@@ -25,7 +25,8 @@ std::string nearest(const std::string& name, const std::vector<std::string>& nam
   std::string best;
   size_t least = std::max<size_t>(2, name.size() / 3) + 1;
   for (const std::string& n : names)
-    if (size_t d = distance(name, n); d < least) least = d, best = n;
+    if (size_t d = distance(name, n); d < std::min(least, std::max(name.size(), n.size())))
+      least = d, best = n;
   return best;
 }
 

@@ -78,9 +78,7 @@ const Entry& find(const std::string& name) {
     names.push_back(e.info.name);
     list += (list.empty() ? "" : ", ") + e.info.name;
   }
-  std::string near = nearest(name, names);
-  fail("no divergence \"" + name + "\"; there are: " + list +
-       (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+  fail("no divergence \"" + name + "\"; there are: " + list + did_you_mean(name, names));
 }
 
 // Why a row's loss is NaN or, where it overflows, infinite, as one line.

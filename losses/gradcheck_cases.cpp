@@ -8,6 +8,7 @@
 #include "losses/cross_entropy.h"
 #include "losses/divergence.h"
 #include "losses/hidden.h"
+#include "losses/names.h"
 #include "losses/squared_error.h"
 #include "losses/transport.h"
 
@@ -75,6 +76,9 @@ std::vector<GradCase> loss_cases(const std::string& name) {
                        }});
     return cases;
   }
+  std::vector<std::string> names = term_losses();
+  names.insert(names.end(), {"coarsen", "pairwise_cost", "sinkhorn"});
+  check_loss_name(name, names);
   parse_divergence(name);
   for (int v : {1, 3, 33, 1003})
     for (double temperature : {1.0, 2.0}) {

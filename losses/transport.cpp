@@ -43,9 +43,7 @@ const TransportInfo& find(const std::string& name) {
     names.push_back(info.name);
     list += (list.empty() ? "" : ", ") + info.name;
   }
-  std::string near = nearest(name, names);
-  fail("no transport loss \"" + name + "\"" +
-       (near.empty() ? "" : "; did you mean \"" + near + "\"?") + " There are: " + list);
+  fail("no transport loss \"" + name + "\"; there are: " + list + did_you_mean(name, names));
 }
 
 template <class T>
@@ -250,13 +248,9 @@ const std::vector<TransportInfo>& transport_losses() {
 }
 
 bool is_transport(const std::string& name) {
-  if (name.rfind("sinkhorn", 0) == 0 || name == kUld) return true;
-  std::vector<std::string> names;
-  for (const DivergenceInfo& info : divergences()) names.push_back(info.name);
-  if (std::find(names.begin(), names.end(), name) != names.end()) return false;
-  for (const TransportInfo& info : transport_losses()) names.push_back(info.name);
-  std::string near = nearest(name, names);
-  return near.rfind("sinkhorn", 0) == 0 || near == kUld;
+  const std::vector<TransportInfo>& all = transport_losses();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const TransportInfo& info) { return info.name == name; });
 }
 
 Transport parse_transport(const std::string& name, const std::vector<std::string>& parameters) {

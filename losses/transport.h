@@ -31,7 +31,7 @@ struct TransportInfo {
 };
 const std::vector<TransportInfo>& transport_losses();
 
-/// Whether a name is one of these, or is meant to be: "sinkhorn:unti".
+/// Whether a name is one of these.
 bool is_transport(const std::string& name);
 
 /// By name and parameters "KEY=VALUE". Throws, in one line, on an unknown name or key, a value out

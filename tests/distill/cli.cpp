@@ -108,6 +108,23 @@ TEST_CASE("bash completes subcommands, options, choices, keys and files", "[cli]
   CHECK(offered("retort run x.toml --tensorboard student.method=pre") == Set{"predistil"});
   CHECK(offered("retort run x.toml data.format=glue:ss") == Set{"sst2"});
   CHECK(offered("retort run x.toml student.model.preset=ll") == Set{"llama"});
+  CHECK(offered("retort run x.toml evaluate.bea") == Set{"evaluate.beams="});
+  CHECK(offered("retort run x.toml evaluate.le") == Set{"evaluate.length_penalty="});
+  CHECK(offered("retort run x.toml students.mine.train.sched") ==
+        Set{"students.mine.train.schedule="});
+  CHECK(offered("retort run x.toml students.mine.method=pre") == Set{"predistil"});
+  CHECK(offered("retort run x.toml students.mine.terms.0.on=g") == Set{"gold"});
+  CHECK(offered("retort run x.toml students.mine.terms.0.loss=sinkhorn:un") == Set{"unit"});
+  std::string two =
+      write("two.toml", "students.a.method = \"kl\"\n[students.b-2.train]\nsteps = 1\n");
+  CHECK(offered("retort run " + two + " students.met").empty());
+  CHECK(offered("retort run " + two + " evaluate.bea") == Set{"evaluate.beams="});
+  Set of_both = offered("retort run " + two + " students.");
+  CHECK(of_both.count("students.a.method="));
+  CHECK(of_both.count("students.b-2.evaluate.beams=") == 0);
+  CHECK(of_both.count("students.b-2.train.steps="));
+  CHECK(of_both.count("students.NAME.method=") == 0);
+  fs::remove(two);
   CHECK(offered("retort completion ") == Set{"bash", "zsh"});
   std::string at = folder().string() + "/";
   write("a file.toml", ""), write("other.txt", "");

@@ -27,6 +27,9 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   };
   std::string toml = recipe();
   fails("train " + toml + " train.lerning_rate=1", "did you mean \"learning_rate\"");
+  fails("train " + toml + " evaluate.beam=3", "did you mean \"beams\"");
+  fails("train " + toml + " length_penalty=1", "did you mean \"evaluate.length_penalty\"");
+  fails("train " + toml + " data.learning_rate=1", "did you mean \"train.learning_rate\"");
   fails("train " + toml + " teacher.model.widht=8", "did you mean \"width\"");
   fails("train " + toml + " train.steps=many", "train.steps: expected a whole number");
   fails("train " + toml + " students.js.method=jss", "did you mean \"js\"");
@@ -46,7 +49,7 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("score --metric distinct1 --hyp " + write("empty", ""), "empty");
   fails("score --metric ter --hyp absent --ref absent", "absent");
   fails("loss --name kl --in " + write("empty", "") + " --out o", "empty");
-  fails("loss --name k --in x --out o", "no divergence \"k\"");
+  fails("loss --name k --in x --out o", "no loss \"k\"; there are: kl, ");
   for (auto [what, says] : std::vector<std::pair<const char*, const char*>>{
            {"train.steps=-5",
             "command line: teacher.train.steps: must be a number from 0 up, got -5"},
@@ -65,7 +68,9 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
         "path.toml:3: students.../up: a student's name");
   fails("distill " + toml + " --student teacher", "no student");
   fails("loss --name kl --zero floor:5 --in " + toml + " --out o", "toml");
-  fails("gradcheck --loss nope", "no divergence \"nope\"");
+  fails("gradcheck --loss nope", "no loss \"nope\"");
+  fails("gradcheck --loss hiden", "did you mean \"hidden\"?");
+  fails("gradcheck --loss sinkhorn:unti", "did you mean \"sinkhorn:unit\"?");
   for (auto [what, says] : std::vector<std::pair<const char*, const char*>>{
            {"sinkhorn:unit --param eps=0", "eps must be positive, got 0"},
            {"sinkhorn:unit --param iters=0", "iters must be at least 1, got 0"},
@@ -73,6 +78,8 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
            {"sinkhorn:unit --param gradient=envelope", "is not that of value sharp"},
            {"sinkhorn:unit --zero ignore", "divides by no probability"},
            {"sinkhorn:uni", "did you mean \"sinkhorn:unit\""},
+           {"gjss:0.3", "did you mean \"gjs\""},
+           {"hellingr", "did you mean \"hellinger\""},
            {"ulb", "did you mean \"uld\""}})
     fails(std::string("loss --in x --out o --name ") + what, says);
   fails("sinkhorn --in absent", "absent");
@@ -88,6 +95,21 @@ TEST_CASE("bad input is one line and exit status 1; wrong usage is 2") {
   fails("loss --name sinkhorn:unit --param gradient=implcit --in a --out b",
         "did you mean \"implicit\"?");
   fails("invariants --only jss", "did you mean \"js\"?");
+  fails("invariants --only gjs:5", "\"gjs:5\" is not checked; of gjs there are: gjs:0.15, ");
+  fails("invariants --only ''", "no \"\"; there are: kl, ");
+  for (const char* key : {".x=1", "x.=1", "train..steps=1", ".=1"})
+    fails("train " + toml + " " + key,
+          std::string("command line: \"") + key + "\": the name before");
+  // Two files that are one, by whatever name, before anything is read or computed.
+  std::string one = (folder() / "one").string(), other = write("other", "kept");
+  fs::create_symlink(other, folder() / "link");
+  for (const std::string& a : {"sinkhorn --in absent --out " + one + " -o " + one,
+                               "sinkhorn --in " + other + " -o " + (folder() / "link").string(),
+                               "exact --in " + other + " -o " + other,
+                               "modes --init " + other + " -o " + (folder() / "./other").string(),
+                               "loss --name kl --in " + other + " --out " + other})
+    fails(a, ": is the file of --");
+  CHECK(read_file(other) == "kept");
   fails("train", "recipe is required", 2);
   fails("frobnicate", "retort", 2);
   fails("score --frob", "retort score: no option --frob", 2);

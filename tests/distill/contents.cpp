@@ -43,6 +43,8 @@ TEST_CASE("tensors: what they are, and what is in them", "[inspect]") {
   CHECK(of(0, "checksum") == checksum_of({static_cast<const char*>(a.bytes()), 32}));
   CHECK(of(1, "dtype") == "I32");
   CHECK(of(1, "mean") == 3.5);
+  CHECK(of(1, "first") == std::vector<double>{3, 4});
+  CHECK(of(2, "first").size() == 3);
   CHECK(of(2, "dtype") == "BF16");  // as it is stored, not as it is read
   CHECK(of(2, "bytes") == 2 * 2000 * 1031);
   CHECK(of(2, "mean").get<double>() == Approx(5).epsilon(1e-3));
@@ -62,10 +64,26 @@ TEST_CASE("a run: its folder, stages, checkpoint, cache, tokenizer, recipe, resu
   Contents before = contents_of(toml);
   CHECK(before["stages"][1]["state"] == "waiting");
   CHECK(before["stages"][1]["fingerprint"].get<std::string>().starts_with("none yet: "));
-  Result r = run("run " + toml);
+  Result r = run("run " + toml + " --tensorboard");
   INFO(r.text);
   REQUIRE(r.status == 0);
-  Contents c = contents_of(out);
+  for (auto [name, kind] : {std::pair{"metrics.jsonl", "metrics"},
+                            {"manifest.json", "manifest"},
+                            {"inspection.json", "inspection"},
+                            {"timing.json", "timing"},
+                            {"results.json", "results"},
+                            {"recipe.toml", "recipe"},
+                            {"events.out.tfevents.retort", "TensorBoard events"}})
+    CHECK(contents_of(out + "/js/" + name)["kind"] == kind);
+  CHECK(contents_of(out + "/js/metrics.jsonl")["lines"] == 12);
+  CHECK(contents_of(out + "/js/events.out.tfevents.retort")["records"] == 13);
+  Contents c;
+  for (const auto& file : fs::directory_iterator(out + "/teacher"))
+    if (file.path().extension() == ".jsonl" && file.path().stem() != "metrics")
+      c = contents_of(file.path().string());
+  CHECK(c["kind"] == "teacher sequences");
+  CHECK(c["lines"] == 200);
+  c = contents_of(out);
   CHECK(c["kind"] == "run");
   CHECK(c["recipe"] == "toy");
   REQUIRE(c["stages"].size() == 3);
@@ -142,7 +160,11 @@ TEST_CASE("a run: its folder, stages, checkpoint, cache, tokenizer, recipe, resu
   fails((folder() / "absent").string(), "no such file or folder");
   fails("/dev/null", "not a regular file");
   fs::create_directories(folder() / "bare");
-  fails((folder() / "bare").string(), "no run's folder");
+  fails((folder() / "bare").string(), "bare: is an empty folder");
+  // Keys of a recipe say nothing of what is neither recipe nor data set.
+  for (const char* file : {"/js/model.safetensors", "/tokenizer.model", "/js/results.json",
+                           "/js/events.out.tfevents.retort", "/js", ""})
+    fails(out + file + " train.steps=3", "of which train.steps=3 says nothing");
   std::ofstream(out + "/js/results.json") << results.substr(0, 40);
   r = run("inspect " + out);  // the others are shown
   CHECK(r.status == 0);
@@ -165,6 +187,7 @@ TEST_CASE("data sets are read as recipes read them", "[inspect]") {
   Contents c = contents_of(tsv, {}, 1);
   CHECK(c["kind"] == "data set");
   CHECK(c["format"] == "tsv");
+  CHECK(c["columns"] == "source 1, target 2, of 2");
   CHECK(c["examples"] == 2);
   CHECK(c["left_out"]["empty"] == 1);
   CHECK(c["words"]["source"]["mean"] == 2.5);
@@ -177,11 +200,10 @@ TEST_CASE("data sets are read as recipes read them", "[inspect]") {
   CHECK(contents_of(write("t", "one line\nanother\n"))["format"] == "text");
   std::string lines = write("j", "{\"document\": \"d\", \"summary\": \"s\"}\n");
   CHECK(contents_of(lines, {"data.format=xsum"})["rows"][0]["source"] == "d");
-  Result r = run("inspect " + lines);
-  INFO(r.text);
-  CHECK(r.status == 1);
-  CHECK(r.text.find("there are: document, summary; read as data.format=jsonl") !=
-        std::string::npos);
+  c = contents_of(lines, {"data.source=summary", "data.target=document"});
+  CHECK(c["format"] == "jsonl");
+  CHECK(c["rows"][0]["source"] == "s");
+  Result r;
   r = run("inspect " + lines + " data.format=xsun");
   INFO(r.text);
   CHECK(r.text.find("did you mean \"xsum\"") != std::string::npos);
@@ -190,5 +212,160 @@ TEST_CASE("data sets are read as recipes read them", "[inspect]") {
   CHECK(c["rows"][0]["label"] == "1");
   r = run("inspect " + tsv);
   CHECK(r.status == 0);
+  for (auto [key, says] : {std::pair{"data.fromat=jsonl", "data.fromat: unknown key; did you mean"},
+                           {"data.limit=x", "data.limit: expected a number"},
+                           {"train.steps=3", "train.steps=3: does not say how "},
+                           {"data.train=b", "data.train=b: does not say how "},
+                           {"data.format", "expected key=value"},
+                           {"data.format=parallel", "takes two files"}}) {
+    r = run("inspect " + tsv + " " + key);
+    INFO(r.text);
+    CHECK(r.status == 1);
+    CHECK(r.text.find(says) != std::string::npos);
+    CHECK(r.text.find("read as") == std::string::npos);
+    CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 1);
+  }
+  fs::remove_all(folder());
+}
+
+TEST_CASE("JSON that is no data set: what its fields and keys are", "[inspect]") {
+  fs::remove_all(folder());
+  // Lines without the names of source and target: fields as they are met.
+  Contents c = contents_of(
+      write("x", "\n{\"q\": \"why\", \"n\": 3}\n{\"q\": \"how\", \"tags\": [1, [2]]}\n"), {}, 1);
+  CHECK(c["kind"] == "JSON lines");
+  CHECK(c["lines"] == 2);
+  CHECK(c["as_a_data_set"].get<std::string>().starts_with("data.source=FIELD data.target=FIELD"));
+  REQUIRE(c["fields"].size() == 3);
+  CHECK(c["fields"][0]["field"] == "n");
+  CHECK(c["fields"][0]["lines"] == 1);
+  CHECK(c["fields"][1] ==
+        Contents{
+            {"field", "q"}, {"type", "string"}, {"lines", 2}, {"first", "why"}, {"last", "how"}});
+  CHECK(c["fields"][2]["first"] == "[2 items]");
+  CHECK(c["rows"] == Contents::array({{{"line", 2}, {"n", 3}, {"q", "why"}}}));
+  // The metrics of a run that goes on: its last line is torn.
+  std::string lines;
+  for (int i = 1; i <= 1500; i++) lines += fmt::format("{{\"loss\":{}.5,\"step\":{}}}\n", 2 * i, i);
+  for (const char* torn : {"", "{\"loss\":1."}) {
+    c = contents_of(write("x", lines + torn));
+    CHECK(c["kind"] == "metrics");
+    CHECK(c["lines"] == (*torn ? 1501 : 1500));
+    CHECK(c["fields"][0]["first"] == 2.5);
+    CHECK(c["fields"][0]["last"] == 3000.5);
+    CHECK(c["fields"][1]["last"] == 1500);
+    CHECK(c.contains("last_line") == bool(*torn));
+    CHECK(!c.contains("no_objects"));
+  }
+  CHECK(contents_of(write("x", "{\"step\":1,\"loss\":2}\n"))["kind"] == "metrics");
+  c = contents_of(write("x", "{\"a\":1}\nno\n{\"a\":2}\n{"));
+  CHECK(c["no_objects"] == 1);
+  CHECK(c["fields"][0]["last"] == 2);
+  c = contents_of(
+      write("x", "{\"a\": {\"b\": 1, \"c\": {}}, \"d\": [1, 2], \"e\": [1, 2, 3, 4, 5]}"));
+  CHECK(c["kind"] == "JSON object");
+  CHECK(c["values"] == Contents::array({{{"key", "a.b"}, {"value", 1}},
+                                        {{"key", "a.c"}, {"value", "{0 keys}"}},
+                                        {{"key", "d"}, {"value", {1, 2}}},
+                                        {{"key", "e"}, {"value", "[5 items]"}}}));
+  // Many keys: counted, the first told.
+  std::string wide = "{\"0\":0";
+  for (int i = 1; i < 50000; i++) wide += fmt::format(",\"{0}\":{0}", i);
+  c = contents_of(write("x", wide + "}\n" + wide + "}\n"));
+  CHECK(c["fields_in_all"] == 50000);
+  CHECK(c["fields"].size() == 64);
+  c = contents_of(write("x", wide + ",\"x\":{}}\n"));
+  CHECK(c["keys"] == 50001);
+  CHECK(c["values"].size() == 3);
+  c = contents_of(write("x", "[\n {\"a\": 1},\n {}]"));
+  CHECK(c["kind"] == "JSON list");
+  CHECK(c["items"] == 2);
+  CHECK(contents_of(write("x", "[1] says so\n"))["format"] == "text");
+  // Nested without end.
+  std::string deep(200000, '[');
+  CHECK(contents_of(write("x", "{\"a\":" + deep + std::string(deep.size(), ']') + "}"))["keys"] ==
+        1);
+  CHECK_THROWS_WITH(contents_of(write("x", "{\n\"a\": 1,\n\"b\" 2}")),
+                    Catch::Contains("x:3: not JSON; one JSON object or list"));
+  CHECK_THROWS_WITH(contents_of(write("x", "{\n\"a\": 1,")), Catch::Contains("ends in the middle"));
+  fs::remove_all(folder());
+}
+
+TEST_CASE("recipes by their keys alone, folders by what they hold", "[inspect]") {
+  fs::remove_all(folder());
+  std::string data = write("t.tsv", "a\tb\n");
+  for (const char* text :
+       {"train.steps = 10\n", "# mine\n\nseed = 4\n", "name = \"x\"\r\n", "  [ data ]\n",
+        "[[students.a.terms]]\nloss = \"kl\"\n", "presets.a.seed = 1\nteacher.layers = 2\n"}) {
+    INFO(text);
+    Contents c = contents_of(write("r", text), {"data.train='" + data + "'"});
+    CHECK(c["kind"] == "recipe");
+  }
+  for (const char* text : {"a seed = 4\n", "train the model\n", "seed\n", "the [data]\n"}) {
+    INFO(text);
+    CHECK(contents_of(write("r", text))["kind"] == "data set");
+  }
+  // Folders.
+  std::string at = folder().string();
+  fs::create_directories(at + "/f/sub/1triples");
+  write("f/a.txt", "xy");
+  Contents c = contents_of(at + "/f");
+  CHECK(c["kind"] == "folder");
+  CHECK(c["entries"] == 2);
+  CHECK(c["files"] ==
+        Contents::array({{{"name", "a.txt"}, {"bytes", 2}}, {{"name", "sub"}, {"is", "folder"}}}));
+  write("f/sub/1triples/x.xml", "<page><link/></page>");  // no WebNLG
+  CHECK(contents_of(at + "/f")["kind"] == "folder");
+  write("f/sub/1triples/x.xml",
+        "<benchmark><entries><entry category=\"A\" eid=\"1\" shape=\"(X)\" size=\"1\">"
+        "<modifiedtripleset><mtriple>A | b | C</mtriple></modifiedtripleset>"
+        "<lex comment=\"good\" lid=\"Id1\">A is b of C.</lex></entry></entries></benchmark>");
+  c = contents_of(at + "/f");
+  CHECK(c["format"] == "webnlg");
+  CHECK(c["rows"][0]["target"] == "A is b of C.");
+}
+
+TEST_CASE("whatever a file is, what is said of it is clear", "[inspect]") {
+  fs::remove_all(folder());
+  auto says = [](const std::string& path, int status = 1) {
+    Result r = run("inspect " + path);
+    INFO(path << "\n" << r.text);
+    CHECK(r.status == status);
+    if (status == 1) CHECK(std::count(r.text.begin(), r.text.end(), '\n') == 1);
+    return r.text;
+  };
+  std::string at = folder().string();
+  fs::create_symlink(at + "/nowhere", at + "/link");
+  CHECK(says(at + "/link").find("is a link to " + at + "/nowhere, which is not there") !=
+        std::string::npos);
+  fs::create_symlink(at + "/loop", at + "/loop");
+  CHECK(says(at + "/loop").find("loop: Too many levels") != std::string::npos);
+  CHECK(says("''").find("no such file") != std::string::npos);
+  says(write("a", std::string("\0\0\0\0\0\0\0\0{", 9)));
+  says(write("a", "\n"));
+  says(write("a", "\x1f\x8b"));
+  says(write("a", "\xff\xfe\x41"));
+  says(write("a", std::string(70000, 'x') + "\xff"));
+  says(write("a", "{"), 0);
+  says(write("a", "["), 0);
+  says(write("a", std::string(3 << 20, 'x')), 0);  // one line
+  says(write("a", "\nz\na"), 0);                   // begins like a SentencePiece model
+  CHECK(says(write("a", "{\"a\": 1}\n{\"a\": 2}\nno\n"), 0).find("torn") != std::string::npos);
+  std::string header = R"({"i":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},)"
+                       R"("f":{"dtype":"F8_E4M3","shape":[2,2],"data_offsets":[8,12]},)"
+                       R"("p":{"dtype":"F4","shape":[2],"data_offsets":[12,13]}})";
+  uint64_t n = header.size();
+  std::string file(reinterpret_cast<char*>(&n), 8);
+  file += header + std::string("\0\0\0\0\1\0\0\0", 8) + "\x38\xb8\x7e\x7f" + "\x21";
+  Contents c = contents_of(write("a", file));
+  REQUIRE(c["tensors"].size() == 3);
+  Contents f8 = c["tensors"][0], i64 = c["tensors"][1], f4 = c["tensors"][2];
+  CHECK(f8["dtype"] == "F8_E4M3");
+  CHECK(f8["first"] == std::vector<double>{1, -1, 448});
+  CHECK(f8["non_finite"] == 1);
+  CHECK(i64["max"] == 0x1p32);
+  CHECK(f4["bytes"] == 1);
+  CHECK(f4["first"].empty());
+  CHECK(f4["min"].is_null());
   fs::remove_all(folder());
 }

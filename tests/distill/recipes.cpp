@@ -2,12 +2,19 @@
 #include "distill/hidden.h"
 #include "distill/presets.h"
 #include "distill/recipe.h"
+#include "distill/recipe_keys.h"
+#include "losses/names.h"
 
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "data/text.h"
 
 namespace fs = std::filesystem;
 using namespace retort;
@@ -113,4 +120,85 @@ TEST_CASE("a preset goes over the file, the command line over both") {
                     Catch::Contains("no \"lang\"; there are: long, wrong; did you mean \"long\"?"));
   CHECK_THROWS_WITH(load_recipe(path, {"preset=wrong"}), Catch::Contains(path + ":9: train.step"));
   fs::remove(path);
+}
+
+TEST_CASE("the list of keys: each is known to the reader, each of the documentation is in it") {
+  std::vector<std::string> keys = recipe_keys();
+  std::set<std::string> all(keys.begin(), keys.end());
+  CHECK(all.size() == keys.size());
+  std::string docs = read_file("docs/recipes.md");
+  for (const std::string& key : keys) {
+    INFO(key);
+    std::vector<std::string> given{"data.train=?", "teacher.method=mle", "student.method=mle"};
+    if (size_t at = key.find(".0."); at != std::string::npos)
+      given.push_back(key.substr(0, at) + "=[{}]");
+    given.push_back(key + "=?");
+    std::string says;
+    try {
+      load_recipe("", given);
+    } catch (const std::exception& e) {
+      says = e.what();
+    }
+    CHECK(says.find("unknown") == std::string::npos);
+    CHECK(says.find("follows from the vocabulary") == std::string::npos);
+    // Fields of models stand in models/config.h, beside the stage and in its table.
+    std::string name = key.substr(key.rfind('.') + 1), stage = key.substr(0, key.rfind('.'));
+    if (!all.contains(stage + ".model." + name) && !stage.ends_with(".model"))
+      CHECK(std::regex_search(docs, std::regex("[`.{, ]" + name + "[`.}, =]")));
+  }
+  // The first columns of the tables below "## [data]" and so on.
+  std::istringstream lines(docs);
+  std::string section, table;
+  size_t found = 0;
+  const std::regex name_of("`([a-z_0-9.]+)`");
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("## "))
+      section = line.starts_with("## Top level")              ? ""
+                : line.starts_with("## [teacher], [student]") ? "students.NAME."
+                : line.starts_with("## [") && line.ends_with("]")
+                    ? line.substr(4, line.size() - 5) + "."
+                    : "none";
+    if (line.starts_with("| method |") || line.starts_with("| figure |")) table = "of others";
+    if (line.starts_with("| key |")) table = "of keys";
+    if (section == "none" || table != "of keys" || !line.starts_with("| `")) continue;
+    std::string column = line.substr(0, line.find('|', 1)), before;
+    for (std::sregex_iterator m(column.begin(), column.end(), name_of), end; m != end; ++m) {
+      std::string name = (*m)[1];
+      if (name[0] == '.') name = before + name;
+      before = name.substr(0, name.find('.'));
+      INFO(section + name);
+      auto is = [&](const std::string& key) {
+        return key == section + name || key.starts_with(section + name + ".");
+      };
+      CHECK(std::any_of(keys.begin(), keys.end(), is));
+      found++;
+    }
+  }
+  CHECK(found > 60);
+}
+
+TEST_CASE("an unknown loss of a term: the nearest of all that a term may be") {
+  auto says = [](const std::string& loss) -> std::string {
+    try {
+      load_recipe("",
+                  {"data.train=x", "teacher.method=mle", "student.terms=[{loss='" + loss + "'}]"});
+    } catch (const std::exception& e) {
+      return e.what();
+    }
+    return "";
+  };
+  for (const std::string& name : term_losses()) {
+    INFO(name);
+    CHECK(says(name).find("no loss") == std::string::npos);
+    std::string wrong = name + "x", found = says(wrong);
+    INFO(found);
+    CHECK(found.find("no loss \"" + wrong + "\"; there are: ce, mse, hidden, kl, ") !=
+          std::string::npos);
+    CHECK(found.ends_with("did you mean \"" + name + "\"?"));
+  }
+  CHECK(says("gjss:0.3").ends_with("did you mean \"gjs\"?"));
+  CHECK(says("mes").ends_with("did you mean \"mse\"?"));  // rather than ce
+  CHECK(says("hiden").ends_with("did you mean \"hidden\"?"));
+  CHECK(says("ce:0.5").ends_with("did you mean \"ce\"?"));
+  CHECK(says("gjs:7").find("between 0 and 1") != std::string::npos);
 }

@@ -132,6 +132,6 @@ TEST_CASE(
   refused(toml("{loss = \"mse\"}", "glue:stsb", "seq2seq"), "mse matches the logits of classes");
   refused(toml("{loss = \"mse\", temperature = 0}"), "temperature: must be a number above 0");
   refused(toml("{loss = \"mse\", parameters = \"eps=1\"}"), "are for transport losses");
-  refused(toml("{loss = \"mes\"}"), "no divergence \"mes\"");
+  refused(toml("{loss = \"mes\"}"), "no loss \"mes\"");
   fs::remove_all(folder());
 }

@@ -1,9 +1,11 @@
 // Files of the engine: safetensors.
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
 #include "engine/gradcheck.h"
+#include "engine/number_types.h"
 #include "engine/ops.h"
 #include "engine/safetensors.h"
 #include "tests/devices.h"
@@ -65,6 +67,72 @@ TEST_CASE("a safetensors file cut anywhere, or lying, is one error") {
   lie(R"([1])");
   CHECK_THROWS_WITH(load_safetensors(scratch("absent")),
                     Catch::Contains("absent: cannot be opened"));
+}
+
+TEST_CASE("numbers of every type of the format can be looked at, to the bit; few are read") {
+  struct Case {
+    const char* type;
+    std::string bytes;
+    std::vector<double> values;
+  };
+  auto of = [](auto... x) {
+    std::string bytes;
+    (bytes.append(reinterpret_cast<const char*>(&x), sizeof x), ...);
+    return bytes;
+  };
+  auto b = [](auto... x) { return std::string{char(x)...}; };
+  // By hand: e.g. E4M3 0x7e is 1.75 2^8, its least 2^-9; E5M2 0x7b is 1.75 2^15, its least 2^-16.
+  const std::vector<Case> cases = {
+      {"I64", of(int64_t(1) << 40, int64_t(-3)), {0x1p40, -3}},
+      {"U64", of(~uint64_t(0), uint64_t(7)), {0x1p64, 7}},
+      {"U32", of(uint32_t(4000000000), 1u), {4e9, 1}},
+      {"U16", of(uint16_t(65535)), {65535}},
+      {"I16", of(int16_t(-32768)), {-32768}},
+      {"I8", b(0x80, 0x7f), {-128, 127}},
+      {"U8", b(0x80, 0x7f), {128, 127}},
+      {"BOOL", b(1, 0), {1, 0}},
+      {"F64", of(0.1), {0.1}},
+      {"F32", of(0.1f), {double(0.1f)}},
+      {"F16", b(0x01, 0x00, 0xff, 0x7b, 0x00, 0xfc), {0x1p-24, 65504, -INFINITY}},
+      {"BF16", b(0x80, 0x3f, 0x01, 0x00), {1, 0x1p-133}},
+      {"F8_E4M3", b(0x7e, 0x01, 0xb8, 0x08), {448, 0x1p-9, -1, 0x1p-6}},
+      {"F8_E5M2", b(0x7b, 0x01, 0xbc, 0xfc), {57344, 0x1p-16, -1, -INFINITY}},
+      {"F8_E8M0", b(0x7f, 0x00, 0xfe), {1, 0x1p-127, 0x1p127}},
+      {"C64", of(1.f, 2.f), {}},
+      {"F4", b(0x21, 0x43), {}},
+      {"F6_E2M3", b(1, 2, 3), {}},
+      {"Q9", b(1, 2, 3), {}}};
+  std::string path = scratch("types.safetensors");
+  for (const Case& c : cases) {
+    INFO(c.type);
+    size_t count = std::string(c.type) == "F4" || std::string(c.type) == "F6_E2M3" ? 4
+                   : c.values.empty()                                              ? 1
+                                      : c.values.size();
+    std::string header = std::string(R"({"x":{"dtype":")") + c.type + R"(","shape":[)" +
+                         std::to_string(count) + R"(],"data_offsets":[0,)" +
+                         std::to_string(c.bytes.size()) + "]}}";
+    uint64_t n = header.size();
+    std::ofstream(path, std::ios::binary) << of(n) << header << c.bytes;
+    TensorReader file(path);
+    CHECK(file.stored_type("x") == c.type);
+    CHECK(file.stored("x") == c.bytes);
+    CHECK(file.values("x", 0, count) == c.values);
+    if (c.values.size() > 1) CHECK(file.values("x", 1, 1) == std::vector<double>{c.values[1]});
+    std::string type = c.type;
+    bool read = type == "F64" || type == "F32" || type == "F16" || type == "BF16" || type == "U8" ||
+                type == "BOOL";
+    if (read)
+      CHECK(load_safetensors(path).tensors["x"].values() == c.values);
+    else
+      CHECK_THROWS_WITH(
+          load_safetensors(path),
+          Catch::Contains(type == "I64" ? "element 0 lies outside 32 bits"
+                                        : "dtype " + type + " is not read; F32, F64"));
+  }
+  CHECK(std::isnan(find_number_type("F8_E4M3")->value("\x7f")));
+  CHECK(std::isnan(find_number_type("F8_E4M3")->value("\xff")));
+  CHECK(std::isnan(find_number_type("F8_E5M2")->value("\x7e")));
+  CHECK(std::isnan(find_number_type("F8_E8M0")->value("\xff")));
 }
 
 TEST_CASE("a file's tensors are written and read row by row, in any order") {

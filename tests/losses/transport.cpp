@@ -275,7 +275,7 @@ TEST_CASE("transport: what is refused") {
   fails("sinkhorn:published", {"gradient=envelope"}, "is not that of value sharp");
   fails("sinkhorn_debiased", {"value=sharp"}, "value must be regularised");
   fails("sinkhorn:unti", {}, "did you mean \"sinkhorn:unit\"");
-  fails("sinkhorn", {}, "There are: sinkhorn:published");
+  fails("sinkhorn", {}, "there are: sinkhorn:published");
   for (const TransportInfo& info : transport_losses()) {
     const std::string& name = info.name;
     INFO(name);
