@@ -117,7 +117,7 @@ struct Distillation {
       lap("teacher forward");
       Tensor logits = reshape(student.forward(in, pass).logits, {N, c.V});
       lap("student forward");
-      loss = mean(divergence({"js"}, target, logits));
+      loss = mean(divergence({"js"}, std::move(target), logits));
     }
     lap("js");
     backward(loss);

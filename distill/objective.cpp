@@ -224,7 +224,7 @@ Tensor Objective::hidden_loss_of(const Term& term, const Model& student, const O
       term.weight);
 }
 
-Tensor Objective::loss_of(const Term& term, const Tensor& student, const TeacherSide& teacher,
+Tensor Objective::loss_of(const Term& term, const Tensor& student, TeacherSide teacher,
                           const Batch& b, Update& u, bool check) const {
   int vocab = student.cols(), n = student.rows();
   Device device = student.device();
@@ -250,6 +250,7 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Teacher
   if (term.temperature_end > 0) temperature += u.progress * (term.temperature_end - temperature);
   Tensor mask = Tensor::from(valid, {n}, device),
          p = reshape(teacher.logits, {n, -1}).to(logits.dtype), q = logits;
+  teacher.logits = {};  // p's alone, where this is the last term
   if (of_answers) p = columns(p, answers_);
   if (term.loss == "mse") return sum(weighted(squared_error(logits, p, temperature)));
   if (is_transport(term.loss)) {
@@ -275,7 +276,7 @@ Tensor Objective::loss_of(const Term& term, const Tensor& student, const Teacher
     o.mixture =
         exact_mixture(weight, p_nll, term.mixture == "exact" ? q_nll : q_nll.detach(), b.size);
   }
-  Tensor rows = divergence(name, p, q, o), loss = sum(weighted(rows));
+  Tensor rows = divergence(name, std::move(p), q, o), loss = sum(weighted(rows));
   if (term.score_term == "none") return loss;
   Tensor reward = rows;
   if (term.score_term == "mc") reward = sampled_log_ratio(p_nll, q_nll, o.mixture);
@@ -323,7 +324,9 @@ void Objective::accumulate(Model& student, Update& u, bool check) const {
   uint32_t passes = 0;
   for (const auto& [writer, list] : u.batches) {
     bool wants_teacher = false, wants_hidden = false;
+    const Term* last = nullptr;  // that sees logits: it may use up the teacher's
     for (const Term& t : terms_) {
+      if (t.on == writer && t.loss != "hidden") last = &t;
       wants_teacher |= t.on == writer && t.loss != "ce";
       wants_hidden |= t.on == writer && t.loss == "hidden";
     }
@@ -338,7 +341,7 @@ void Objective::accumulate(Model& student, Update& u, bool check) const {
         NoGrad quiet;
         Pass pass;
         of_teacher = teacher_->forward(in, pass, wants_hidden);
-        side.logits = of_teacher.logits;
+        side.logits = std::move(of_teacher.logits);
       }
       Pass pass;
       pass.training = true;
@@ -348,8 +351,12 @@ void Objective::accumulate(Model& student, Update& u, bool check) const {
       Tensor loss;
       for (const Term& t : terms_) {
         if (t.on != writer) continue;
+        auto logit_loss = [&](TeacherSide teacher) {
+          return loss_of(t, of_student.logits, std::move(teacher), b, u, check);
+        };
         Tensor l = t.loss == "hidden" ? hidden_loss_of(t, student, of_student, of_teacher, b, u)
-                                      : loss_of(t, of_student.logits, side, b, u, check);
+                   : &t == last       ? logit_loss(std::move(side))
+                                      : logit_loss(side);
         loss = loss.defined() ? loss + l : l;
       }
       of_student = of_teacher = {}, side = {};  // frees the logits before backward needs memory

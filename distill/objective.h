@@ -73,8 +73,8 @@ class Objective {
   std::string writer_of(const std::string& on, long step, double progress) const;
   Tensor hidden_loss_of(const Term& term, const Model& student, const Outputs& of_student,
                         const Outputs& of_teacher, const Batch& batch, const Update& update) const;
-  Tensor loss_of(const Term& term, const Tensor& student, const TeacherSide& teacher,
-                 const Batch& batch, Update& update, bool check) const;
+  Tensor loss_of(const Term& term, const Tensor& student, TeacherSide teacher, const Batch& batch,
+                 Update& update, bool check) const;
   std::vector<Term> terms_;
   Decoding of_teacher_;
   StudentSequences of_student_;
