@@ -14,6 +14,7 @@
 #include "data/tasks.h"
 #include "data/text.h"
 #include "distill/hidden.h"
+#include "engine/profile.h"
 #include "engine/safetensors.h"
 #include "engine/suggest.h"
 
@@ -213,6 +214,7 @@ ModelConfig Experiment::resolve(ModelConfig c) {
 
 Model Experiment::build(const Stage& stage) {
   ModelConfig config = resolve(stage.model);
+  Profile::mark("data");
   Model model = initial(stage, config);
   const ModelConfig& teacher = recipe_.teacher.model;
   auto hidden = [](const Term& t) { return t.loss == "hidden"; };

@@ -218,6 +218,7 @@ TrainSummary train_stage(Experiment& experiment, const Stage& stage, Start start
 
   Graph graph(model.device());
   Progress progress(stage.name, total, at.step, t.log_every);
+  Profile::mark("data");
   while (at.step < total) {
     auto began = Clock::now();
     std::vector<Batch> batches;
