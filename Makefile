@@ -38,7 +38,7 @@ TESTS = $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tests/cudnn/% tests/simt/%,$(
 BENCH = $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard bench/*.cpp))
 
 .SECONDARY:
-.PHONY: all deps test demo docs browser-test screenshots bench bench-peers cuda simt simt-check check-adding check-cuda gpu-check format check-format install clean help
+.PHONY: all deps test demo docs browser-test screenshots bench bench-peers bench-profiles cuda simt simt-check check-adding check-cuda gpu-check format check-format install clean help
 all: deps $(BUILD)/retort  ## build the program, build/retort
 
 help:  ## this list
@@ -198,9 +198,12 @@ bench-peers: PACKAGES += python3-venv
 bench-peers: deps  ## PyTorch, transformers, CTranslate2, POT, into build/peers
 	python3 -m venv $(BUILD)/peers
 	$(BUILD)/peers/bin/pip install -q -r bench/peers/requirements.txt
-bench: deps $(BUILD)/bench/run $(BUILD)/retort  ## speed against peers (make bench-peers) and limits, 20 minutes; ROW=step/3 for one
+bench: deps $(BUILD)/bench/run $(BUILD)/retort  ## speed against peers (make bench-peers) and limits, 11 minutes; ROW=step/3 for one
 	$(if $(ROW),,$(BUILD)/bench/run --json $(BUILD)/bench/limits.json)
 	bench/compare.py --only "$(ROW)" --json $(BUILD)/bench/peers.json
+bench-profiles: PACKAGES += linux-perf
+bench-profiles: deps $(BUILD)/bench/run  ## docs/profiles.md: where the rows that fall short spend their time, by function
+	bench/profiles.py > $(BUILD)/bench/profiles.md && mv $(BUILD)/bench/profiles.md docs/profiles.md
 
 CLANG_FORMAT ?= clang-format
 FORMATTED = $(shell git ls-files '*.cpp' '*.h')
