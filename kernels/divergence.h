@@ -71,7 +71,10 @@ struct DivergenceRow {
       if (poison)
         team.each(
             n, [](int, T& v) { v = T(NAN); }, out(g));
-      team.one([&] { loss[row] = T(NAN); });
+      team.one([&] {
+        loss[row] = T(NAN);
+        if (mixture) dmixture[row] = T(NAN);
+      });
       return;
     }
     T log_za = log_(z.a), log_zb = log_(z.b), scale_a = 1 / z.a, scale_b = 1 / z.b;
