@@ -27,8 +27,7 @@ std::string cells(const Contents& list) {
   return "[" + text + "]";
 }
 
-// One line of text, cut where it is too long.
-std::string cell(const Contents& value) {
+std::string one_line(const Contents& value) {
   std::string text = value.is_string()         ? value.get<std::string>()
                      : value.is_number_float() ? fmt::format("{:.6g}", value.get<double>())
                      : value.is_array()        ? cells(value)
@@ -36,6 +35,12 @@ std::string cell(const Contents& value) {
   std::replace_if(
       text.begin(), text.end(),
       [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; }, ' ');
+  return text;
+}
+
+// The same, cut where it is too long.
+std::string cell(const Contents& value) {
+  std::string text = one_line(value);
   if (count_characters(text) <= kWidest) return text;
   size_t end = 0;
   for (size_t n = 0; n < kWidest - 1; n++) do
@@ -92,7 +97,10 @@ void print(const Contents& c) {
       print_table(rows);
     } else {
       for (const auto& [name, part] : value.items())
-        fmt::print("  {} {}\n", value.is_object() ? padded(name, 17) : "-", cell(part));
+        if (value.is_object())
+          fmt::print("  {} {}\n", padded(name, 17), cell(part));
+        else  // problems: what to do stands at the end
+          fmt::print("  - {}\n", one_line(part));
     }
   }
 }

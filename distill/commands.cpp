@@ -8,6 +8,18 @@
 #include "engine/profile.h"
 
 namespace retort {
+namespace {
+
+// Throws unless the trace can be written, to a file that nothing else of the command line names.
+void check_profile(const CLI::App& command, const std::string& file) {
+  if (file.empty()) throw CLI::ValidationError("--profile", "name a file");
+  check_writable(file);
+  for (const CLI::Option* o : command.get_options())
+    for (const std::string& value : o->results())
+      if (!o->check_lname("profile")) check_distinct({{o->get_name(), value}, {"--profile", file}});
+}
+
+}  // namespace
 
 void add_commands(CLI::App& app) {
   app.description(
@@ -39,8 +51,8 @@ void add_commands(CLI::App& app) {
     command
         ->add_option_function<std::string>(
             "--profile",
-            [](const std::string& file) {
-              check_writable(file);
+            [command](const std::string& file) {
+              check_profile(*command, file);
               Profile::start();
             },
             "Operators by time on standard error, and a Chrome trace in this file")

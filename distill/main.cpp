@@ -79,8 +79,11 @@ int flushed(int status) {
 int profiled(const CLI::App& app, int status) {
   if (!retort::Profile::on()) return status;
   retort::Profile::Result profile = retort::Profile::finish();
-  if (profile.events.empty()) return status;
   std::string file = app.get_subcommands().at(0)->get_option("--profile")->as<std::string>();
+  if (profile.events.empty()) {
+    if (status == 0) fmt::print(stderr, "profile: no operator ran; {} is not written\n", file);
+    return status;
+  }
   fmt::print(stderr, "{}", retort::table_of(profile));
   try {
     retort::write_file_atomically(file, retort::trace_of(profile));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 
 namespace retort {
 
@@ -52,6 +53,18 @@ void Progress::finish() {
   open_ = false;
 }
 
+struct sigaction handle(int signal, void (*handler)(int)) {
+  static char memory[1 << 16];
+  stack_t stack{};
+  stack.ss_sp = memory, stack.ss_size = sizeof memory;
+  sigaltstack(&stack, nullptr);
+  struct sigaction action, before;
+  std::memset(&action, 0, sizeof action);
+  action.sa_handler = handler, action.sa_flags = SA_ONSTACK | SA_RESTART;
+  sigaction(signal, &action, &before);
+  return before;
+}
+
 namespace {
 volatile std::sig_atomic_t signals = 0;
 void on_signal(int) {
@@ -62,9 +75,11 @@ void on_signal(int) {
 
 bool interrupted() {
   static bool installed = [] {
-    std::signal(SIGINT, on_signal);
-    std::signal(SIGTERM, on_signal);
-    if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup
+    for (int number : {SIGINT, SIGTERM, SIGHUP}) {
+      struct sigaction before = handle(number, on_signal);
+      if (number == SIGHUP && before.sa_handler == SIG_IGN)  // nohup
+        sigaction(number, &before, nullptr);
+    }
     return true;
   }();
   return installed && signals;

@@ -2,6 +2,7 @@
 // otherwise.
 #pragma once
 #include <chrono>
+#include <csignal>
 #include <string>
 
 namespace retort {
@@ -27,6 +28,12 @@ class Progress {
 std::string clock_text(double seconds);
 /// "12,345".
 std::string thousands(double number);
+
+/// Has `handler` called when a signal arrives, on a stack of its own, and returns what was there.
+/// oneDNN's products (2.6) keep numbers below the stack pointer: a handler on their stack would
+/// write over them, and the heap be damaged. Signals to a process go to its main thread, which has
+/// to call this.
+struct sigaction handle(int signal, void (*handler)(int));
 
 /// True once SIGINT, SIGTERM or SIGHUP arrived; the first call installs the handlers. A second
 /// signal ends at once.

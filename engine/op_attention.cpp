@@ -56,7 +56,8 @@ Attended attend(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
                                       options.bias.shape == Shape{B, H, T_ + S - 1}) &&
                                      options.bias.dtype == q_in.dtype),
          "attention: expected bias " + text({H, T_ + S - 1}) + " or " + text({B, H, T_ + S - 1}) +
-             ", got " + text(options.bias.shape));
+             " of type " + name_of(q_in.dtype) + ", got " + text(options.bias.shape) + " " +
+             name_of(options.bias.dtype));
   ENSURE(options.dropout >= 0 && options.dropout < 1, "attention: dropout must be in [0, 1)");
   ENSURE(T_ < 65536 && S < 65536, "attention: at most 65,535 queries and keys, got " + shapes());
   Tensor q = with_contiguous_heads(q_in), k = with_contiguous_heads(k_in),

@@ -16,7 +16,7 @@ struct DivergenceRow {
   const int* mask;   // rows with 0 are skipped; or null
   const T* mixture;  // log w/(1-w) of each row, w the teacher's weight in the mixture; or null
   T* dmixture;       // its derivative, with a mixture
-  T *loss, *ds;      // ds may lie where the teacher's logits do, or the student's
+  T *loss, *ds;      // ds may lie where the teacher's logits do
   bool poison;       // a row that cannot be computed gets the loss NaN, its ds too if this is set
   T inverse_temperature;
   T floor;      // log p is at least this; -inf: no floor
@@ -71,7 +71,10 @@ struct DivergenceRow {
       if (poison)
         team.each(
             n, [](int, T& v) { v = T(NAN); }, out(g));
-      team.one([&] { loss[row] = T(NAN); });
+      team.one([&] {
+        loss[row] = T(NAN);
+        if (mixture) dmixture[row] = T(NAN);
+      });
       return;
     }
     T log_za = log_(z.a), log_zb = log_(z.b), scale_a = 1 / z.a, scale_b = 1 / z.b;

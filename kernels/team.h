@@ -155,7 +155,9 @@ struct Solo {
   }
   template <int K, class F, class T>
   HD const T* keep(int n, F f, const T* x) const {
-#ifndef __CUDA_ARCH__
+#ifdef __CUDA_ARCH__  // nvcc compiles this for the device as well, where nobody is Solo
+    return x;
+#else
     thread_local std::vector<T> memory;
     if (memory.size() < size_t(n)) memory.resize(size_t(n));
     each(

@@ -181,7 +181,8 @@ Tensor divergence(const DivergenceName& name, Tensor teacher, const Tensor& stud
       "divergence " + name.name + ": a mixture (N) of the logits' type is for skew_kl and " +
           "skew_rkl, got " + text(options.mixture.shape));
   Tensor mixture = options.mixture.defined() ? contiguous(options.mixture.detach()) : Tensor();
-  bool ours = teacher.storage.use_count() == 1 && student.device() == Device::cpu;
+  bool ours = teacher.storage.use_count() == 1 && !teacher.storage->owner &&
+              student.device() == Device::cpu;
   Tensor loss({student.dim(0)}, student.dtype, student.device()),
       dmixture = loss.like(), ds = ours ? teacher : student.like();
   bool alpha = name.name == "alpha";  // its exponents decide what it divides by

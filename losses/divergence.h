@@ -18,7 +18,7 @@ struct DivergenceOptions {
   ZeroPolicy zero = ZeroPolicy::error;
   double floor = -30;  ///< log p is at least this under ZeroPolicy::floor
   /// Reads the losses, to refuse what has none. Off: nothing waits for the device; such a row's
-  /// loss is NaN, and the same call with check says why.
+  /// loss is NaN, or infinite where it overflows, and the same call with check says why.
   bool check = true;
 };
 

@@ -18,8 +18,9 @@ struct ProjectedLoss {
   Tensor total;  ///< (1), differentiable in the student's hidden states and matrix
   Tensor rows;   ///< (N), of no gradient
 };
-/// `rows_at_once`: rows whose logits exist together (three times rows_at_once V numbers); 0: as
-/// many as 30 MB hold. Throws on shapes, and as divergence() does. All of one type, f32 or f64.
+/// `rows_at_once`: rows whose logits exist together (rows_at_once V numbers twice, on a GPU three
+/// times); 0: as many as 30 MB hold. Throws on shapes, and as divergence() does. All of one type,
+/// f32 or f64.
 ProjectedLoss projected_divergence(const DivergenceName& name, const Projection& teacher,
                                    const Projection& student, const Tensor& weights,
                                    const DivergenceOptions& options = {}, int rows_at_once = 0);

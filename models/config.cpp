@@ -37,7 +37,8 @@ void one_of(const char* field, const std::string& value, const std::vector<std::
     if (n == value) return;
     list += (list.empty() ? "" : ", ") + n;
   }
-  bad(std::string(field) + " = \"" + value + "\" is none of " + list);
+  bad(std::string(field) + ": no \"" + value + "\"; there are: " + list +
+      did_you_mean(value, names));
 }
 
 }  // namespace
@@ -79,8 +80,8 @@ ModelConfig ModelConfig::from_json(const std::string& text) {
     j.erase(found);
   });
   if (!j.empty()) {
-    std::string key = j.begin().key(), near = nearest(key, names);
-    bad("unknown field \"" + key + "\"" + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
+    std::string key = j.begin().key();
+    bad("unknown field \"" + key + "\"" + did_you_mean(key, names));
   }
   return c;
 }

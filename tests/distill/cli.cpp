@@ -108,6 +108,7 @@ TEST_CASE("bash completes subcommands, options, choices, keys and files", "[cli]
   CHECK(offered("retort run x.toml --tensorboard student.method=pre") == Set{"predistil"});
   CHECK(offered("retort run x.toml data.format=glue:ss") == Set{"sst2"});
   CHECK(offered("retort run x.toml student.model.preset=ll") == Set{"llama"});
+  CHECK(offered("retort run x.toml teacher.model.positions=ro") == Set{"rotary"});
   CHECK(offered("retort run x.toml evaluate.bea") == Set{"evaluate.beams="});
   CHECK(offered("retort run x.toml evaluate.le") == Set{"evaluate.length_penalty="});
   CHECK(offered("retort run x.toml students.mine.train.sched") ==

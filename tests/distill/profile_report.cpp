@@ -57,4 +57,16 @@ TEST_CASE("profile: a command writes it, or says at once that it cannot") {
   r = run("gradcheck --loss js --profile " + t.folder + "none/t.json");
   CHECK(r.status == 1);
   CHECK(r.text.rfind("retort: " + t.folder + "none/t.json: no such folder", 0) == 0);
+  std::string input = t.file("in.tsv", "a\tb\n");
+  r = run("inspect " + input + " --profile " + input);
+  CHECK(r.status == 1);
+  CHECK(r.text == "retort: --profile " + input + ": is the file of file; name another\n");
+  CHECK(read_file(input) == "a\tb\n");
+  r = run("inspect " + input + " --profile ''");
+  CHECK(r.status == 2);
+  CHECK_THAT(r.text, Contains("--profile: name a file"));
+  r = run("inspect " + input + " --profile " + t.folder + "none.json");
+  CHECK(r.status == 0);
+  CHECK_THAT(r.text,
+             Contains("profile: no operator ran; " + t.folder + "none.json is not written"));
 }

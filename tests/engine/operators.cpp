@@ -113,6 +113,11 @@ TEST_CASE("shape errors name the operation and both shapes", "[cuda]") {
   CHECK_THROWS_WITH(layer_norm(a, c, c), Catch::Contains("layer_norm") && Catch::Contains("(3)"));
   CHECK_THROWS_WITH(attention(a, a, a),
                     Catch::Contains("attention") && Catch::Contains("(8, 64, 256)"));
+  Tensor heads = Tensor::zeros({1, 2, 1, 4}, Dtype::bf16);
+  Attention biased;
+  biased.bias = Tensor::zeros({1, 3});
+  CHECK_THROWS_WITH(attention(heads, heads, heads, biased),
+                    Catch::Contains("of type bf16, got (1, 3) f32"));
   CHECK_THROWS_WITH(embedding(b, Tensor::from(std::vector<int>{1, 128}, {2}, device)),
                     "embedding: id 128 at position 1 is outside [0, 128)");
   CHECK_THROWS_WITH(reshape(a, {5, -1}), Catch::Contains("reshape"));

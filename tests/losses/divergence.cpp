@@ -166,6 +166,12 @@ TEST_CASE("-inf logits, and what is refused") {
   o.check = false;  // nothing is read, so nothing is refused
   CHECK(std::isnan(compute("js", t, q, Dtype::f32, o).loss[1]));
   CHECK(std::isfinite(compute("js", t, q, Dtype::f32, o).loss[0]));
+  Tensor logits = parameter(scale(s, 1));
+  DivergenceOptions mixed = o;
+  mixed.mixture = parameter(Tensor::zeros({2}, Dtype::f64));
+  backward(sum(divergence({"skew_kl", 0.5}, q, logits, mixed)));
+  CHECK(std::isfinite(grad(mixed.mixture).values()[0]));
+  CHECK(std::isnan(grad(mixed.mixture).values()[1]));
   o.check = true;
   o.zero = ZeroPolicy::floor;
   CHECK(compute("rkl", t, s, Dtype::f64, o).loss[0] <= 31);
@@ -198,6 +204,41 @@ TEST_CASE("-inf logits, and what is refused") {
       CHECK(r.grad[i] == Approx((value(up) - value(down)) / 2e-5).epsilon(1e-6).margin(1e-9));
     }
   }
+}
+
+TEST_CASE("the gradient takes a teacher's memory where nobody else holds it, and there alone") {
+  for (Dtype type : {Dtype::f32, Dtype::f64})
+    for (int v : {1, 3, 17, 33})
+      for (const DivergenceInfo& d : divergences()) {
+        INFO(d.name << " " << v << " " << name_of(type));
+        std::vector<double> numbers = random_tensor({3, v}, 1).values();
+        numbers.back() = v > 1 ? -INFINITY : 0;
+        auto teacher = [&] { return Tensor::from(numbers, {3, v}, type); };
+        Tensor held = teacher(), s = random_tensor({3, v}, 2).to(type);
+        bool taken = false;
+        auto gradient = [&](Tensor t) {
+          Tensor x = parameter(s);
+          DivergenceOptions o;
+          o.zero = ZeroPolicy::ignore, o.mask = Tensor::from(std::vector<int>{1, 0, 1}, {3});
+          std::weak_ptr<Storage> memory = t.storage;
+          Tensor loss = divergence({d.name, d.default_parameter}, std::move(t), x, o);
+          taken = !memory.expired();
+          backward(sum(loss));
+          return grad(x).values();
+        };
+        std::vector<double> expected = gradient(held);
+        CHECK(held.values() == teacher().values());
+        CHECK(gradient(teacher()) == expected);
+        CHECK(taken);
+        CHECK(gradient(slice(concat({held, held}, 0), 0, 3, 3)) == expected);
+        std::vector<double> student = s.values();
+        gradient(reshape(s, {3, v}));
+        CHECK(s.values() == student);
+        Tensor within = teacher(), buffer = Tensor::zeros({3, v}, type);
+        within.storage->move_into(buffer.storage, 0);
+        CHECK(gradient(std::move(within)) == expected);
+        CHECK(buffer.values() == held.values());
+      }
 }
 
 TEST_CASE("every divergence refuses NaN and +inf on both sides") {
