@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 
 namespace retort {
@@ -171,7 +172,7 @@ void write_file_atomically(const std::string& asked, std::string_view bytes) {
   if (rename(beside.c_str(), path.c_str()) != 0) give_up("write");
 }
 
-void check_writable(const std::string& path) {
+void check_writable(const std::string& path, const std::string& begins) {
   if (path.empty()) return;
   std::filesystem::path folder = std::filesystem::path(path).parent_path();
   if (folder.empty()) folder = ".";
@@ -181,6 +182,12 @@ void check_writable(const std::string& path) {
     throw std::runtime_error(path + ": is no regular file; give the name of one");
   if (::access(folder.c_str(), W_OK) != 0)
     throw std::runtime_error(path + ": its folder may not be written to; choose another");
+  std::ifstream old(path, std::ios::binary);
+  std::string head(begins.size(), 0);
+  if (old.read(head.data(), 1) &&
+      (old.read(head.data() + 1, long(begins.size()) - 1), head != begins))
+    throw std::runtime_error(path + ": exists and is another kind of file, which would be lost; " +
+                             "choose another name, or remove it first");
 }
 
 std::string checksum_of(std::string_view bytes) {

@@ -50,8 +50,9 @@ std::string read_file(const std::string& path);
 /// and leaves nothing.
 void write_file_atomically(const std::string& path, std::string_view bytes);
 /// Throws std::runtime_error, before anything is computed, where that would fail: no such folder,
-/// no regular file, no permission. "": nothing is asked for.
-void check_writable(const std::string& path);
+/// no regular file, no permission; or where it would replace a file that does not begin with
+/// `begins`, which is not this program's to replace. "": nothing is asked for.
+void check_writable(const std::string& path, const std::string& begins);
 
 /// XXH3-128 of bytes or of a file's bytes (compressed ones as they are), 32 hexadecimal digits, as
 /// `xxhsum -H2` prints it.

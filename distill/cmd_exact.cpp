@@ -7,6 +7,7 @@
 #include "distill/commands.h"
 #include "distill/lab.h"
 #include "distill/oracle.h"
+#include "distill/page.h"
 #include "distill/progress.h"
 
 namespace retort {
@@ -193,8 +194,8 @@ void add_exact_command(CLI::App& app) {
       "          retort exact recipes/demo.toml --student js --length 8");
   c->callback([a] {
     if (a->in.empty() && a->path.empty()) throw CLI::RequiredError("RECIPE or --in");
-    check_writable(a->page);
     check_distinct({{"--in", a->in}, {"--page", a->page}});
+    check_writable(a->page, kPageBegins);
     a->in.empty() ? of_models(*a) : of_tables(*a);
   });
 }

@@ -6,6 +6,7 @@
 
 #include "distill/commands.h"
 #include "distill/lab.h"
+#include "distill/page.h"
 #include "engine/safetensors.h"
 #include "losses/divergence.h"
 
@@ -49,8 +50,8 @@ void line(const std::string& name, const ModesEnd& e, const std::string& counts)
 void compare(Arguments& a) {
   ModesOptions& o = a.options;
   o.weights = {a.weights[0], a.weights[1]};
-  check_writable(a.page);
   check_distinct({{"--init", a.init}, {"--page", a.page}});
+  check_writable(a.page, kPageBegins);
   for (const std::string& loss : a.losses) parse_divergence(loss);
   ModesEnd teacher = modes_teacher(o);
   Tensor starts =

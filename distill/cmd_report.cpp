@@ -19,7 +19,7 @@ struct Arguments {
 };
 
 void report(const Arguments& a) {
-  check_writable(a.out);
+  check_writable(a.out, kPageBegins);
   Json page = page_of(a.runs);
   for (const Json& run : page["runs"])
     if (run["stages"].empty())

@@ -9,6 +9,7 @@
 #include "distill/commands.h"
 #include "distill/lab.h"
 #include "distill/logits.h"
+#include "distill/page.h"
 #include "losses/pairwise.h"
 #include "losses/transport.h"
 
@@ -116,8 +117,8 @@ void show(const Arguments& a, const TransportInputs& in, const Json& rows,
 }
 
 void sweep(const Arguments& a) {
-  check_writable(a.page);
   check_distinct({{"--in", a.in}, {"--out", a.out}, {"--page", a.page}});
+  check_writable(a.page, kPageBegins);
   using Value = TransportValue;
   using Mode = TransportGradient;
   Device device = available_device(a.device);

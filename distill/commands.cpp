@@ -13,10 +13,10 @@ namespace {
 // Throws unless the trace can be written, to a file that nothing else of the command line names.
 void check_profile(const CLI::App& command, const std::string& file) {
   if (file.empty()) throw CLI::ValidationError("--profile", "name a file");
-  check_writable(file);
   for (const CLI::Option* o : command.get_options())
     for (const std::string& value : o->results())
       if (!o->check_lname("profile")) check_distinct({{o->get_name(), value}, {"--profile", file}});
+  check_writable(file, "{\"traceEvents\"");
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ Json page_of(const std::vector<std::string>& folders, const Resampling& resampli
 /// What draws a page, beside what all have in common.
 enum class Page { report, lab };
 
+/// What every page begins with: a file that does not is never replaced by one.
+inline constexpr const char* kPageBegins = "<!DOCTYPE html>";
 /// The page. What it shows cannot leave the data's place in it: "<" is escaped, as is all that is
 /// not ASCII.
 std::string html_of(const Json& page, Page kind = Page::report);

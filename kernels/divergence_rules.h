@@ -168,16 +168,20 @@ struct SkewRkl : Rule<SkewRkl<T>, T>, Mixture<T> {  // KL(q || (1-a) p + a q)
 
 template <class T>
 struct Alpha : Rule<Alpha<T>, T> {  // (sum p^a q^(1-a) - 1) / (a (a-1))
-  T a;
-  explicit Alpha(double alpha) : a(T(alpha)) {}
+  T a, rest, over, c3, c4, c5;      // rest = 1 - a, over = 1 / (a (a-1)); of the series in d
+  explicit Alpha(double alpha)
+      : a(T(alpha)),
+        rest(T(1 - alpha)),
+        over(T(1 / (alpha * (alpha - 1)))),
+        c3(T((1 + alpha) / 6)),
+        c4(T((1 + alpha * (1 + alpha)) / 24)),
+        c5(T((1 + alpha * (1 + alpha * (1 + alpha))) / 120)) {}
   HD T power(const Point<T>& v) const {
-    return exp_or_inf(a * max_(v.lp, T(-1e30)) + (1 - a) * max_(v.lq, T(-1e30)));
+    return exp_or_inf(a * max_(v.lp, T(-1e30)) + rest * max_(v.lq, T(-1e30)));
   }
   HD T value(const Point<T>& v) const {
-    T c3 = a + 1, c4 = c3 * a + 1, c5 = c4 * a + 1, s = c4 * T(1.0 / 24) + v.d * c5 * T(1.0 / 120);
-    T close = v.q * v.d * v.d * (T(0.5) + v.d * (c3 * T(1.0 / 6) + v.d * s));
-    T far = (power(v) - a * v.p - (1 - a) * v.q) / (a * (a - 1));
-    return select_(near(v.d), close, far);
+    T close = v.q * v.d * v.d * (T(0.5) + v.d * (c3 + v.d * (c4 + v.d * c5)));
+    return select_(near(v.d), close, (power(v) - a * v.p - rest * v.q) * over);
   }
   HD T slope(const Point<T>& v) const { return -exp_(a * v.d) / a; }
   HD T q_slope(const Point<T>& v, T ref) const { return -power(v) / a - v.q * ref; }

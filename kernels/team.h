@@ -163,8 +163,6 @@ struct Solo {
     each(
         n, [&](int, T v, T& y) { y = f(v); }, x, out(memory.data()));
     return memory.data();
-#else
-    return x;  // never run: a Solo is a CPU's
 #endif
   }
 };

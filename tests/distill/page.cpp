@@ -293,10 +293,13 @@ TEST_CASE("page: report writes the file and refuses what is no run") {
   CHECK(r.status == 1);
   CHECK_THAT(r.text, Contains("no run's folder"));
   CHECK(data_in(read_file(out)) == run.page());
-  for (std::string no : {run.folder + "gone/r.html", std::string("/dev/null"), run.folder}) {
+  std::string other = run.folder + "notes.txt";
+  write_file_atomically(other, "mine");
+  for (std::string no : {run.folder + "gone/r.html", std::string("/dev/null"), run.folder, other}) {
     r = retort::run("report " + run.path() + " -o " + no);
     CHECK(r.status == 1);
     CHECK(r.text.rfind("retort: " + no + ": ", 0) == 0);  // its name, not a temporary file's
     CHECK(count(r.text, "\n") == 1);
   }
+  CHECK(read_file(other) == "mine");
 }
