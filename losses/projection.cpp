@@ -51,7 +51,7 @@ ProjectedLoss projected_divergence(const DivergenceName& name, const Projection&
   if (wants) dh = h.like(), dw = Tensor::zeros(w.shape, w.dtype, w.device());
   // On the CPU the gradient lies where the teacher's logits did.
   size_t row = (h.device() == Device::cpu ? 2 : 3) * size_t(V) * size_of(h.dtype);
-  int each = rows_at_once ? rows_at_once : std::max(1, int((size_t(30) << 20) / row));
+  int each = rows_at_once ? rows_at_once : std::max(1, int((size_t(52) << 20) / row));
   std::vector<Tensor> losses;
   for (int first = 0; first < N; first += each) {
     auto part = [&](const Tensor& x) {

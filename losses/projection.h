@@ -19,7 +19,7 @@ struct ProjectedLoss {
   Tensor rows;   ///< (N), of no gradient
 };
 /// `rows_at_once`: rows whose logits exist together (rows_at_once V numbers twice, on a GPU three
-/// times); 0: as many as 30 MB hold. Throws on shapes, and as divergence() does. All of one type,
+/// times); 0: as many as 52 MB hold. Throws on shapes, and as divergence() does. All of one type,
 /// f32 or f64.
 ProjectedLoss projected_divergence(const DivergenceName& name, const Projection& teacher,
                                    const Projection& student, const Tensor& weights,
