@@ -13,7 +13,9 @@ SHORT = ["divergence/kl", "divergence/js", "projection/rows", "sinkhorn/64x3", "
 
 
 def brief(symbol):
-    """A function's name without what C++ adds to it."""
+    """A function's name without what C++ adds to it; code without one is what oneDNN compiles as it runs."""
+    if re.search(r"\] 0x[0-9a-f]+$", symbol):
+        return "oneDNN's products"
     symbol = re.sub(r"retort::|\(anonymous namespace\)::|\[\.\] |\[k\] ", "", symbol.replace("std::__cxx11::", "std::"))
     return re.split(r"\(", symbol)[0].replace("|", "/").strip() or symbol.strip()
 
@@ -41,7 +43,7 @@ def profile(work, seconds):
         if found := re.match(r"\s*([\d.]+)%\s+(.*)", line):
             name = brief(found[2])
             shares[name] = shares.get(name, 0) + float(found[1])
-    return sorted(((share, name) for name, share in shares.items()), reverse=True)[:8]
+    return sorted(((share, name) for name, share in shares.items() if share >= 1), reverse=True)[:8]
 
 
 def main():
