@@ -13,9 +13,9 @@ SHORT = ["divergence/kl", "divergence/js", "projection/rows", "sinkhorn/64x3", "
 
 
 def brief(symbol):
-    """A function's name without what C++ adds to it; code without one is what oneDNN compiles as it runs."""
+    """A function's name without what C++ adds to it; code without one is oneDNN's, compiled as it runs, or a stripped library's."""
     if re.search(r"\] 0x[0-9a-f]+$", symbol):
-        return "oneDNN's products"
+        return "unnamed code"
     symbol = re.sub(r"retort::|\(anonymous namespace\)::|\[\.\] |\[k\] ", "", symbol.replace("std::__cxx11::", "std::"))
     return re.split(r"\(", symbol)[0].replace("|", "/").strip() or symbol.strip()
 
@@ -53,7 +53,7 @@ def main():
     a = arguments.parse_args()
     commit = re.search(r'"(.*)"', (HERE.parent / "build/build_commit.h").read_text())[1]
     print(f"# Profiles of the rows that fall short\n\nOf [performance.md](performance.md), by function, one thread: shares of the samples "
-          f"that `perf` takes\nwhile the work is repeated. Commit {commit}, `bench/profiles.py`.")
+          f"that `perf` takes\nwhile the work is repeated. Unnamed code is oneDNN's products, compiled as they run, or a stripped library's. Commit {commit}, `bench/profiles.py`.")
     for work in a.work or SHORT:
         print(f"\n## {work}\n\n| share | function |\n|---:|---|")
         for share, name in profile(work, a.seconds):
