@@ -29,10 +29,9 @@ def profile(work, seconds):
         side.stdout.readline()  # it is set up, and has run once
         perf = subprocess.Popen(["perf", "record", "-q", "-o", data, "-p", str(side.pid)], stderr=subprocess.PIPE, text=True)
         time.sleep(0.5)
-        end, runs = time.monotonic() + seconds, 0
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             side.stdin.write("run\n"), side.stdin.flush(), side.stdout.readline()
-            runs += 1
         side.stdin.close(), side.wait()
         if perf.wait() not in (0, -2):
             sys.exit(f"perf: {perf.stderr.read().strip()}")
@@ -52,8 +51,9 @@ def main():
     arguments.add_argument("work", nargs="*")
     a = arguments.parse_args()
     commit = re.search(r'"(.*)"', (HERE.parent / "build/build_commit.h").read_text())[1]
-    print(f"# Profiles of the rows that fall short\n\nOf [performance.md](performance.md), by function, one thread: shares of the samples "
-          f"that `perf` takes\nwhile the work is repeated. Unnamed code is oneDNN's products, compiled as they run, or a stripped library's. Commit {commit}, `bench/profiles.py`.")
+    print("# Profiles of the rows that fall short\n\nOf [performance.md](performance.md), by function, one thread: shares of the samples "
+          "that `perf` takes\nwhile the work is repeated. Unnamed code is oneDNN's products, compiled as they run, or a stripped "
+          f"library's. Commit {commit}, `bench/profiles.py`.")
     for work in a.work or SHORT:
         print(f"\n## {work}\n\n| share | function |\n|---:|---|")
         for share, name in profile(work, a.seconds):
