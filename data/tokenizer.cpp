@@ -61,8 +61,9 @@ void Tokenizer::train(const std::vector<std::string>& lines, const std::string& 
     reason = reason.substr(reason.rfind(']') + 1);
     reason = reason.substr(0, reason.find(" with --"));
     if (reason.find_first_not_of(' ') == std::string::npos) reason = " too little text";
-    throw std::runtime_error(fmt::format("{}: no {} vocabulary of {} pieces from {} lines:{}", path,
-                                         options.type, options.vocabulary, lines.size(), reason));
+    throw std::runtime_error(
+        fmt::format("{}: no {} vocabulary of {} pieces (tokenizer.size) from {} lines:{}", path,
+                    options.type, options.vocabulary, lines.size(), reason));
   }
   write_file_atomically(path, model);
 }

@@ -19,6 +19,7 @@ struct Arguments {
 };
 
 void report(const Arguments& a) {
+  if (a.out.empty()) throw CLI::ValidationError("--out", "name a file");
   check_writable(a.out, kPageBegins);
   Json page = page_of(a.runs);
   for (const Json& run : page["runs"])

@@ -49,7 +49,8 @@ TEST_CASE("a vocabulary the text cannot fill is refused, and no file is left") {
   };
   std::string type = GENERATE("unigram", "bpe");
   CHECK_THAT(train(word_lines(50), {.vocabulary = 5000, .type = type}),
-             Contains("a.model: no " + type + " vocabulary of 5000 pieces from 50 lines") &&
+             Contains("a.model: no " + type +
+                      " vocabulary of 5000 pieces (tokenizer.size) from 50 lines") &&
                  Contains("too high"));
   CHECK_THAT(train(word_lines(50), {.vocabulary = 8, .type = type}), Contains("of 8 pieces"));
   CHECK_THAT(train({}, {.vocabulary = 90, .type = type}),
