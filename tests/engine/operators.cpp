@@ -150,6 +150,27 @@ TEST_CASE("dropout draws do not depend on the batch's layout, nor on the device"
   }
 }
 
+TEST_CASE("rotary turns pairs by the position's angles, and the first heads alone", "[cuda]") {
+  for (Device device : devices()) {
+    int T = 3, H = 3, D = 6, turned = 2;
+    std::vector<int> at{0, 7, 1000};
+    std::vector<double> x(size_t(T * H * D));
+    for (size_t i = 0; i < x.size(); i++) x[i] = std::sin(1.0 + double(i));
+    Tensor positions = Tensor::from(at, {1, T}, device);
+    std::vector<double> y = rotary(Tensor::from(x, {1, T, H, D}, Dtype::f64, device),
+                                   rotary_angles(positions, D, Dtype::f64), turned)
+                                .values();
+    for (int t = 0; t < T; t++)
+      for (int h = 0; h < H; h++)
+        for (int i = 0; i < D / 2; i++) {
+          size_t p = size_t((t * H + h) * D + i), q = p + size_t(D / 2);
+          double angle = h < turned ? at[size_t(t)] * std::pow(10000.0, -2.0 * i / D) : 0;
+          CHECK(y[p] == Approx(x[p] * std::cos(angle) - x[q] * std::sin(angle)).margin(1e-12));
+          CHECK(y[q] == Approx(x[q] * std::cos(angle) + x[p] * std::sin(angle)).margin(1e-12));
+        }
+  }
+}
+
 TEST_CASE("Philox gives the published values") {  // Random123's known answers
   auto words = [](Philox p) { return std::array<uint32_t, 4>{p.c0, p.c1, p.c2, p.c3}; };
   CHECK(words(Philox::draw(0, 0, 0, 0, 0, 0)) ==
