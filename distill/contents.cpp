@@ -83,15 +83,17 @@ bool is_text(const std::string& head) {
          (bad == std::string::npos || (head.size() == kHead && bad + 4 > kHead));
 }
 
-// Whether a line of a text begins a recipe's table, "[train]", or gives one of its keys, "seed = 1"
-// or "train.steps = 10", and nothing but such lines and comments stands above.
+// Whether a line of a text begins a recipe's table, "[train]", its bracket forgotten or not, or
+// gives one of its keys, "seed = 1" or "train.steps = 10", and nothing but such lines and comments
+// stands above.
 bool is_recipe(const std::string& text) {
   static const std::set<std::string> known = [] {
     std::set<std::string> names{"presets"};
     for (const std::string& key : recipe_keys()) names.insert(key.substr(0, key.find('.')));
     return names;
   }();
-  static const std::regex line_of_toml(R"(\s*\[{0,2}\s*([A-Za-z0-9_-]+)\s*(\..*)?(\]|=).*)");
+  static const std::regex line_of_toml(
+      R"(\s*(?:\[{1,2}\s*([A-Za-z0-9_-]+)\s*(?:[.\]].*)?|([A-Za-z0-9_-]+)\s*(?:\..*)?=.*))");
   std::istringstream lines(text);
   std::smatch found;
   for (std::string line; std::getline(lines, line);) {
@@ -99,7 +101,7 @@ bool is_recipe(const std::string& text) {
     size_t first = line.find_first_not_of(" \t\r");
     if (first == std::string::npos || line[first] == '#') continue;
     if (!std::regex_match(line, found, line_of_toml)) return false;
-    if (known.contains(found[1])) return true;
+    if (known.contains(found[1]) || known.contains(found[2])) return true;
   }
   return false;
 }

@@ -156,6 +156,7 @@ TEST_CASE("a run: its folder, stages, checkpoint, cache, tokenizer, recipe, resu
   fails(write("empty", ""), "is empty");
   fails(write("binary", std::string("\1\2\0\3\xff\xfe", 6) + std::string(99, '\0')), "neither");
   fails(write("recipe", "[train]\nsteps = = 2\n"), "recipe:2:");
+  fails(write("recipe", "[train\nsteps = 2\n"), "recipe:1:");
   fails(write("key", "[train]\nstepps = 2\n"), "did you mean \"steps\"");
   fails((folder() / "absent").string(), "no such file or folder");
   fails("/dev/null", "not a regular file");
